@@ -1,0 +1,53 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CONFIG ?= training/configs/base.yaml
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: $(VENV)/.plain  ## plain install (no torch), then label and audit the sample calls
+	$(BIN)/svcnorm predict "您好，很高兴为您服务。这个我也没办法呀，您自己当时没看清楚吗？"
+	for call in examples/*.jsonl; do $(BIN)/svcnorm audit $$call --lang zh || exit 1; done
+
+setup: $(VENV)/.dev  ## development install: the library, the training stack, the test tools
+
+test: $(VENV)/.dev  ## the whole suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## style, norms, and what represents each catalogue item
+	$(BIN)/ruff check .
+	$(BIN)/svcnorm norm check $$(ls svcnorm/rulebooks | sed 's/.yaml//')
+	$(BIN)/python scripts/norm_coverage.py
+
+train: $(VENV)/.dev  ## the pipeline: base, prepare, train, calibrate, export, evaluate (CONFIG=…)
+	$(BIN)/python -m training --config $(CONFIG)
+
+promote: $(VENV)/.dev  ## the pipeline, and its result becomes the shipped bundle
+	$(BIN)/python -m training --config $(CONFIG) --promote
+
+figures: $(VENV)/.dev  ## the measured figures that README and docs cite
+	$(BIN)/python scripts/norm_phrases.py
+	$(BIN)/python scripts/measure.py
+
+generated: $(VENV)/.dev  ## files that a script writes
+	$(BIN)/python scripts/make_t2s.py
+
+clean:  ## remove what is built here
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt pip
+
+$(VENV)/.plain: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.plain
+
+.PHONY: help demo setup test check train promote figures generated clean

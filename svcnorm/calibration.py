@@ -1,0 +1,52 @@
+"""From logits to probabilities to decisions. Fitting is training/calibrate.py; here it is only applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svcnorm.errors import BundleError
+from svcnorm.labels import NAMES
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Per label: Platt scaling (slope and offset of the logit), the threshold, and the unsure band around it.
+
+    All arrays have the shape (len(LABELS),); `low <= threshold <= high` are probabilities in [0, 1].
+    """
+
+    slope: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    threshold: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrated probabilities. Shape: (n, len(LABELS)) -> the same, in [0, 1]."""
+        z = np.clip(logits * self.slope + self.offset, -60, 60)
+        return (1 / (1 + np.exp(-z))).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        rows = zip(NAMES, self.slope, self.offset, self.threshold, self.low, self.high, strict=True)
+        keys = ("slope", "offset", "threshold", "low", "high")
+        return {"format": FORMAT, "labels": {name: {k: round(float(v), 6) for k, v in zip(keys, row, strict=True)} for name, *row in rows}}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Calibration:
+        """Raises `BundleError` if a label or a number is missing or out of order."""
+        try:
+            rows = [content["labels"][name] for name in NAMES]
+            columns = {k: np.array([row[k] for row in rows], np.float32) for k in ("slope", "offset", "threshold", "low", "high")}
+        except (KeyError, TypeError, ValueError) as e:
+            raise BundleError(f"calibration.json: no usable entry {e}; restore the model folder from its source") from None
+        made = cls(**columns)
+        bad = [n for n, ok in zip(NAMES, (0 <= made.low) & (made.low <= made.threshold) & (made.threshold <= made.high) & (made.high <= 1), strict=True) if not ok]
+        if content.get("format") != FORMAT or bad:
+            raise BundleError(f"calibration.json: 0 <= low <= threshold <= high <= 1 does not hold for {', '.join(bad)}; export the model again")
+        return made

@@ -1,0 +1,352 @@
+"""The command line: parse, call, print. Exit codes: 0 done; 1 done, and what was checked does not hold; 2 a problem with the input."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from svcnorm import __version__
+from svcnorm.bundle import open_bundle
+from svcnorm.calls import CallAudit, audit, read_calls
+from svcnorm.classifier import Classifier
+from svcnorm.errors import DataError, SvcnormError
+from svcnorm.examples import read_rows
+from svcnorm.labels import LABELS, Group, find
+from svcnorm.norms import Judgement, Norm, covered
+from svcnorm.norms import names as norm_names
+from svcnorm.results import Finding, Prediction, Sentence
+
+WORDS = {  # English -> Chinese, for what people read; JSON keeps its English keys
+    "label": "标签", "group": "类别", "meaning": "含义", "sentence": "句子", "labels": "标签", "probability": "概率", "source": "依据", "evidence": "证据",
+    "clause": "条款", "severity": "严重程度", "say instead": "建议说法", "role": "角色", "step": "步骤", "status": "结果", "turn": "轮次", "rules": "规则",
+    "forbidden": "禁止", "avoid": "避免", "standard": "规范", "recommended": "推荐", "passed": "符合", "missed": "缺失", "not_applicable": "不适用",
+    "model": "模型", "rule": "规则", "both": "模型+规则", "review": "待复核", "agent": "坐席", "customer": "客户", "unknown": "未知", "call": "通话",
+    "threshold": "阈值", "unsure from": "存疑下限", "unsure to": "存疑上限", "rules only": "仅规则", "norm": "规范", "name": "名称", "title": "标题", "judgement": "评判",
+    "breaches": "违规", "steps": "流程步骤", "missing": "缺失",
+}  # fmt: skip
+COLOURS = {Group.COURTESY: "green", Group.HANDLING: "cyan", Group.TABOO: "red"}
+
+
+class Reader:
+    """Words in the language of the reader."""
+
+    def __init__(self, lang: str):
+        self.zh = lang == "zh"
+
+    def __call__(self, word: str) -> str:
+        return WORDS.get(word, word) if self.zh else word
+
+    def label(self, name: str) -> str:
+        label = find(name)
+        return click.style(label.zh if self.zh else name, fg=COLOURS[label.group], bold=label.taboo)
+
+
+def handled(command: Callable) -> Callable:
+    """Prints an error that users can mend and exits with 2; anything else is our bug and shows its traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except SvcnormError as e:
+            click.echo(click.style("error: ", fg="red") + str(e), err=True)
+            sys.exit(2)
+
+    return run
+
+
+_lang = click.option("--lang", type=click.Choice(["en", "zh"]), default="en", envvar="SVCNORM_LANG", help="Language of what is printed.")
+_norm = click.option("--norm", default="base", show_default=True, metavar="NAME|FILE", help="A norm of `svcnorm norm list`, or your own YAML file.")
+_model = click.option("--model", default=None, metavar="ID|DIR", help="A model folder; default: the one that comes with svcnorm.")
+_rules = click.option("--rules-only", is_flag=True, help="Work without the model; findings then carry no probability.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Label what call-centre agents say in Chinese, and judge it by a service norm.
+
+    Exit codes: 0 done; 1 done, and what was checked does not hold (norm check, model verify); 2 a problem with the input.
+    """
+
+
+def _classifier(model: str | None, norm: str, rules_only: bool) -> Classifier:
+    return Classifier.from_rules(norm=norm) if rules_only else Classifier.load(model, norm=norm)
+
+
+@main.command()
+@click.argument("source", default="-", metavar="[TEXT|FILE|-]")
+@click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True)
+@click.option("--whole", is_flag=True, help="Take each text as one sentence.")
+@_norm
+@_model
+@_rules
+@_lang
+@handled
+def predict(source: str, form: str, whole: bool, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
+    """Label a text, a file, or standard input (-).
+
+    A file has a text a line, or is JSONL with "text" in each object (the other fields are passed through with --format jsonl). A
+    line that cannot be read is reported on standard error, with its number, and the rest is done; the exit code is then 2.
+    """
+    problems: list[str] = []
+    rows = _texts(source, problems)
+    classifier = _classifier(model, norm, rules_only)
+    say = Reader(lang)
+    predicted = _labelled(rows, classifier, whole)
+    if form == "json":
+        click.echo(json.dumps([{**row, **p.to_dict()} for row, p in predicted], ensure_ascii=False, indent=2))
+    elif form == "jsonl":
+        for row, p in _progress(predicted):
+            click.echo(json.dumps({**row, **p.to_dict()}, ensure_ascii=False))
+    else:
+        click.echo(_judge_line(say, classifier))
+        for _, p in predicted:
+            click.echo(_table(say, [_sentence_cells(say, s) for s in p], ["sentence", "labels", "probability", "evidence", "clause"]))
+    _report(problems)
+
+
+@main.command("audit")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True)
+@_norm
+@_model
+@_rules
+@_lang
+@handled
+def audit_command(file: Path, form: str, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
+    """Label the agent's turns of whole calls and check the steps that the norm requires.
+
+    FILE is JSONL (one call a line, or one turn a line with a call id) or CSV with the columns call_id, role, text.
+    """
+    problems: list[str] = []
+    classifier = _classifier(model, norm, rules_only)
+    say = Reader(lang)
+    audits = (audit(call, classifier) for call in read_calls(file, problems.append))
+    if form == "json":
+        click.echo(json.dumps([a.to_dict() for a in audits], ensure_ascii=False, indent=2))
+    elif form == "jsonl":
+        for a in _progress(audits):
+            click.echo(json.dumps(a.to_dict(), ensure_ascii=False))
+    else:
+        click.echo(_judge_line(say, classifier))
+        for a in audits:
+            _print_audit(say, a)
+    _report(problems)
+
+
+@main.command()
+@_lang
+def labels(lang: str) -> None:
+    """The labels, their groups and meanings."""
+    say = Reader(lang)
+    rows = [[say.label(x.name) if not say.zh else f"{say.label(x.name)} {x.name}", x.group.zh if say.zh else x.group.value, x.meaning_zh if say.zh else x.meaning] for x in LABELS]
+    click.echo(_table(say, rows, ["label", "group", "meaning"]))
+
+
+@main.group()
+def norm() -> None:
+    """Norms: list, show, check."""
+
+
+@norm.command("list")
+@_lang
+@handled
+def norm_list(lang: str) -> None:
+    """The norms that come with svcnorm."""
+    say = Reader(lang)
+    loaded = [Norm.load(name) for name in norm_names()]
+    click.echo(_table(say, [[n.name, n.title, str(len(n.rules)), str(len(n.steps))] for n in loaded], ["name", "title", "rules", "steps"]))
+
+
+@norm.command("show")
+@click.argument("name")
+@_lang
+@handled
+def norm_show(name: str, lang: str) -> None:
+    """What a norm judges, its steps, and how many rules it has for each label."""
+    say, loaded = Reader(lang), Norm.load(name)
+    click.echo(f"{loaded.name}: {loaded.title}\n{loaded.source}" + (f"\nextends {loaded.extends}" if loaded.extends else ""))
+    judged = [[say.label(x.name), say(j.severity or ""), ", ".join(j.clauses), j.say_instead or "", str(sum(x.name in r.labels for r in loaded.rules))]
+              for x in LABELS for j in [loaded.judgements.get(x.name, Judgement())]]  # fmt: skip
+    click.echo(_table(say, judged, ["label", "severity", "clause", "say instead", "rules"]))
+    steps = [[s.id, s.title, say(s.judgement.severity or ""), ", ".join(s.judgement.clauses)] for s in loaded.steps]
+    click.echo(_table(say, steps, ["step", "title", "severity", "clause"]))
+
+
+@norm.command("check")
+@click.argument("files", nargs=-1, required=True)
+@handled
+def norm_check(files: tuple[str, ...]) -> None:
+    """Check norm files: their form, and every rule against its own hits and misses. Exit code 1 if an example fails."""
+    failed = False
+    for name in files:
+        loaded = Norm.load(name)
+        problems = loaded.problems()
+        failed = failed or bool(problems)
+        click.echo("\n".join(problems) or f"{name}: {len(loaded.rules)} rules, {len(loaded.steps)} steps, {len(dict(covered(loaded)))} clauses: all examples hold")
+    sys.exit(int(failed))
+
+
+@main.group()
+def model() -> None:
+    """Models: show, verify."""
+
+
+@model.command("show")
+@click.argument("name", required=False)
+@_lang
+@handled
+def model_show(name: str | None, lang: str) -> None:
+    """Where a model comes from, and its threshold and unsure band for each label."""
+    say, bundle = Reader(lang), open_bundle(name)
+    facts = {k: v for k, v in bundle.manifest.items() if k not in ("files", "labels", "format")}
+    click.echo("\n".join(f"{k}: {json.dumps(v, ensure_ascii=False) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
+    c = bundle.calibration
+    rows = [[say.label(x.name), f"{t:.2f}", f"{lo:.2f}", f"{hi:.2f}"] for x, t, lo, hi in zip(LABELS, c.threshold, c.low, c.high, strict=True)]
+    click.echo(_table(say, rows, ["label", "threshold", "unsure from", "unsure to"]))
+
+
+@model.command("verify")
+@click.argument("name", required=False)
+def model_verify(name: str | None) -> None:
+    """Check a model folder: manifest, label set, digests, and that it loads and labels. Exit code 1 if it does not."""
+    try:
+        bundle = open_bundle(name)
+        Classifier.load(bundle.path).predict("您好")
+    except SvcnormError as e:
+        click.echo(str(e), err=True)
+        sys.exit(1)
+    click.echo(f"{bundle.path}: {bundle.id} is whole")
+
+
+# --- reading and printing ------------------------------------------------------------------------------------------------------
+
+
+def _texts(source: str, problems: list[str]) -> Iterator[dict[str, Any]]:
+    path = Path(source)
+    try:
+        is_file = source == "-" or path.is_file()
+    except (OSError, ValueError):  # too long, or with a character that no file name has: a text
+        is_file = False
+    if not is_file:
+        if path.suffix in (".jsonl", ".txt", ".csv") and len(source) < 256:
+            raise DataError(f"{source}: no such file")
+        return iter([{"text": source}])
+    if path.suffix == ".jsonl":
+        return _jsonl_texts(path, problems)
+    return _lines(path, source == "-", problems)
+
+
+def _jsonl_texts(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
+    for number, row in read_rows(path, problems.append):
+        if isinstance(row.get("text"), str):
+            yield row
+        else:
+            problems.append(f"{path}:{number}: 'text' must be a string, got {row.get('text')!r}")
+
+
+def _lines(path: Path, stdin: bool, problems: list[str]) -> Iterator[dict[str, Any]]:
+    with click.get_binary_stream("stdin") if stdin else path.open("rb") as f:
+        for number, raw in enumerate(f, 1):
+            try:
+                text = raw.decode("utf-8-sig").rstrip("\r\n")
+            except UnicodeDecodeError as e:
+                problems.append(f"{'standard input' if stdin else path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)")
+                continue
+            if text.strip():
+                yield {"text": text}
+
+
+def _labelled(rows: Iterator[dict[str, Any]], classifier: Classifier, whole: bool) -> Iterator[tuple[dict[str, Any], Prediction]]:
+    while chunk := list(islice(rows, 1024)):
+        yield from zip(chunk, classifier.predict_many((row["text"] for row in chunk), split=not whole), strict=True)
+
+
+def _progress(items: Iterable[Any]) -> Iterator[Any]:
+    """Counts on standard error while output goes to a file."""
+    shown = sys.stderr.isatty() and not sys.stdout.isatty()
+    for n, item in enumerate(items, 1):
+        yield item
+        if shown and n % 100 == 0:
+            click.echo(f"\r{n}", nl=False, err=True)
+    if shown:
+        click.echo("", err=True)
+
+
+def _report(problems: Sequence[str]) -> None:
+    for problem in problems:
+        click.echo(click.style("skipped: ", fg="yellow") + problem, err=True)
+    if problems:
+        sys.exit(2)
+
+
+def _judge_line(say: Reader, classifier: Classifier) -> str:
+    return f"{say('model')}: {classifier.model or say('rules only')}   {say('norm')}: {classifier.norm.name}"
+
+
+def _sentence_cells(say: Reader, s: Sentence) -> list[str]:
+    def each(show: Callable[[Finding], str]) -> str:
+        return "\n".join(show(f) for f in s.findings)
+
+    names = each(lambda f: say.label(f.label) + ("" if not f.breach else click.style(f" {say(f.severity or '')}", fg="red")))
+    review = click.style(f"? {say('review')}: " + ", ".join(say.label(n) for n in s.unsure), fg="yellow") if s.unsure else ""
+    return [
+        s.text, "\n".join(filter(None, [names, review])) or "–",
+        each(lambda f: "–" if f.probability is None else f"{f.probability:.2f}"),
+        each(lambda f: "、".join(e.text for e in f.evidence) or "–"),
+        each(lambda f: (f.clause or "–") + (f" → {f.say_instead}" if f.breach and f.say_instead else "")),
+    ]  # fmt: skip
+
+
+def _print_audit(say: Reader, a: CallAudit) -> None:
+    click.echo(click.style(f"\n{say('call')} {a.call.id}", bold=True))
+    rows = []
+    for i, (turn, p) in enumerate(zip(a.call.turns, a.predictions, strict=True)):
+        if p is None:
+            rows.append([str(i), say(turn.role), click.style(turn.text, dim=True), "", "", "", ""])
+        for n, s in enumerate(p or ()):
+            rows.append([str(i) if n == 0 else "", say(turn.role) if n == 0 else "", *_sentence_cells(say, s)])
+    click.echo(_table(say, rows, ["turn", "role", "sentence", "labels", "probability", "evidence", "clause"]))
+    colours = {"passed": "green", "missed": "red", "not_applicable": None}
+    steps = [[click.style(say(s.status), fg=colours[s.status]), s.title, say(s.severity or ""), s.clause or "–", ", ".join(map(str, s.turns)) or "–"] for s in a.steps]
+    click.echo(_table(say, steps, ["status", "step", "severity", "clause", "turn"]))
+    click.echo(f"{say('breaches')}: {len(a.breaches)}   {say('steps')}: {say('missing')} {len(a.missed)} / {sum(s.status != 'not_applicable' for s in a.steps)}")
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in click.unstyle(text))
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` columns. Styled text is left whole: it is short."""
+    if _width(text) <= width or "\x1b" in text:
+        return [text]
+    lines, line = [], ""
+    for c in text:
+        if _width(line + c) > width:
+            lines.append(line)
+            line = ""
+        line += c
+    return [*lines, line]
+
+
+def _table(say: Reader, rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
+    """Columns padded by what a terminal shows: Chinese characters take two places."""
+    cells = [[click.style(say(h), bold=True) for h in header], *rows]
+    split = [[[line for part in cell.replace("\t", " ").split("\n") for line in _wrap(part, 44)] for cell in row] for row in cells]
+    widths = [max(_width(line) for row in split for line in row[i]) for i in range(len(header))]
+    out = []
+    for row in split:
+        for n in range(max(map(len, row))):
+            line = [cell[n] if n < len(cell) else "" for cell in row]
+            out.append("  ".join(text + " " * (w - _width(text)) for text, w in zip(line, widths, strict=True)).rstrip())
+    return "\n".join(out)

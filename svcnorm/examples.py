@@ -1,0 +1,102 @@
+"""Labelled sentences in JSONL: one object a line, `{"id", "text", "labels", …}`; other fields are kept as they are (data/README.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from svcnorm.errors import DataError, LabelError
+from svcnorm.labels import ordered
+
+ROLES = ("agent", "customer", "unknown")
+KINDS = ("clean", "asr", "chat", "hard")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A sentence with its label set. `fields` holds the rest of its line: domain, kind, author, call_id, turn, role …"""
+
+    id: str
+    text: str
+    labels: tuple[str, ...]
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "text": self.text, "labels": list(self.labels), **self.fields}
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Example:
+        """Raises `DataError` or `LabelError` that says what is wrong with the row."""
+        text, labels = row.get("text"), row.get("labels")
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"'text' must be a text that is not empty, got {text!r}")
+        if not isinstance(labels, list) or any(not isinstance(n, str) for n in labels):
+            raise DataError(f"'labels' must be a list of label names ([] for none), got {labels!r}")
+        check_choice(row, "role", ROLES)
+        check_choice(row, "kind", KINDS)
+        return cls(str(row.get("id", "")), text, ordered(labels), {k: v for k, v in row.items() if k not in ("id", "text", "labels")})
+
+
+def check_choice(row: dict[str, Any], key: str, choices: Iterable[str]) -> None:
+    """Raises `DataError` if the row has the key with another value than these."""
+    if key in row and row[key] not in choices:
+        raise DataError(f"{key!r} must be one of {', '.join(choices)}, got {row[key]!r}")
+
+
+def raise_problem(problem: str) -> NoReturn:
+    """The strict way to meet a bad line: stop there."""
+    raise DataError(problem)
+
+
+def read_rows(path: Path, on_problem: Callable[[str], object] = raise_problem) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each line of a JSONL file in UTF-8.
+
+    A line that cannot be read goes to `on_problem` as `path:line: what and why`, and reading goes on with the next. By default the
+    first one raises `DataError`; pass `problems.append` to collect them. Empty lines are passed over.
+    """
+    try:
+        f = path.open("rb")
+    except OSError as e:
+        raise DataError(f"{path}: cannot be read: {e.strerror}") from None
+    with f:
+        for number, raw in enumerate(f, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                if not line:
+                    continue
+                row = json.loads(line)
+            except UnicodeDecodeError as e:
+                on_problem(f"{path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)")
+                continue
+            except json.JSONDecodeError as e:
+                on_problem(f"{path}:{number}: not JSON: {e.msg} at column {e.colno}; one object a line is expected")
+                continue
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                on_problem(f"{path}:{number}: a JSON object is expected, got {type(row).__name__}")
+
+
+def read_examples(path: Path, on_problem: Callable[[str], object] = raise_problem) -> Iterator[Example]:
+    """The labelled sentences of a JSONL file; lines of customers (`"role": "customer"`) are passed over. Bad lines as in `read_rows`."""
+    for number, row in read_rows(path, on_problem):
+        try:
+            if row.get("role") != "customer":
+                yield Example.from_dict(row)
+        except (DataError, LabelError) as e:
+            on_problem(f"{path}:{number}: {e}")
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write objects as JSONL, all of them or nothing: the old file stays until the new one is complete. Returns the number of rows."""
+    part = path.with_name(path.name + ".part")
+    n = 0
+    with part.open("w", encoding="utf-8") as f:
+        for row in rows:
+            f.write(json.dumps(row, ensure_ascii=False) + "\n")
+            n += 1
+    part.replace(path)
+    return n

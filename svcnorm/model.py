@@ -1,0 +1,87 @@
+"""The model at work: sentences in, calibrated probabilities out. onnxruntime and tokenizers are imported only when a bundle is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svcnorm.bundle import Bundle
+from svcnorm.calibration import Calibration
+from svcnorm.errors import BundleError
+from svcnorm.labels import LABELS
+from svcnorm.text import normalise
+
+
+class Scorer(Protocol):
+    """Anything that gives each label of each sentence a probability."""
+
+    id: str
+    calibration: Calibration
+
+    def probabilities(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
+        """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
+        ...
+
+
+class OnnxScorer:
+    """A bundle run by ONNX Runtime on the CPU. Safe to call from several threads.
+
+    A sentence of more than the bundle's `max_tokens` is scored in windows; each label gets its highest probability of any window.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None):
+        import onnxruntime as ort
+        from tokenizers import Tokenizer
+
+        self.id, self.calibration, self._max_tokens = bundle.id, bundle.calibration, bundle.max_tokens
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0  # 0: as many as there are cores
+        options.log_severity_level = 3
+        try:
+            self._tokenizer = Tokenizer.from_str(bundle.file("tokenizer.json").read_text(encoding="utf-8"))
+            self._session = ort.InferenceSession(str(bundle.file("model.onnx")), options, providers=["CPUExecutionProvider"])
+        except Exception as e:  # both libraries raise bare Exceptions of their own
+            raise BundleError(f"{bundle.path}: cannot be loaded: {e}; restore the folder from its source") from e
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        special = self._tokenizer.post_processor
+        self._begin, self._end = self._tokenizer.encode("", add_special_tokens=True).ids if special else ([], [])
+        self._pad = json.loads(self._tokenizer.to_str()).get("padding") or self._tokenizer.token_to_id("<pad>") or self._tokenizer.token_to_id("[PAD]") or 0
+
+    def probabilities(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
+        """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
+        return self.calibration.probabilities(self.logits(sentences, batch_size))
+
+    def logits(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
+        """The model's raw output. Shape: (len(sentences), len(LABELS))."""
+        if not sentences:
+            return np.zeros((0, len(LABELS)), np.float32)
+        rows, owners = [], []
+        room = self._max_tokens - 2
+        for i, encoding in enumerate(self._tokenizer.encode_batch_fast([normalise(s) for s in sentences], add_special_tokens=False)):
+            ids = encoding.ids
+            for start in range(0, max(len(ids), 1), room):
+                rows.append([self._begin, *ids[start : start + room], self._end])
+                owners.append(i)
+        out = np.empty((len(rows), len(LABELS)), np.float32)
+        order = sorted(range(len(rows)), key=lambda r: len(rows[r]))  # neighbours in length share a batch: little padding
+        for at in range(0, len(order), batch_size):
+            chosen = order[at : at + batch_size]
+            out[chosen] = self._run([rows[r] for r in chosen])
+        if len(rows) == len(sentences):
+            return out
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        return np.maximum.reduceat(out, starts, axis=0)
+
+    def _run(self, rows: list[list[int]]) -> NDArray[np.float32]:
+        length = max(map(len, rows))
+        ids = np.full((len(rows), length), self._pad, np.int64)
+        mask = np.zeros((len(rows), length), np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        return self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]

@@ -1,0 +1,77 @@
+"""The corpus: well-formed, and nothing of what trains in what tests."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from svcnorm.examples import read_examples, read_rows
+from svcnorm.labels import NAMES
+from svcnorm.text import normalise
+
+DATA = Path(__file__).parents[1] / "data"
+PARTS = {part: sorted((DATA / part).rglob("*.jsonl")) for part in ("train", "gold")}
+FILES = [f for files in PARTS.values() for f in files]
+SIMILAR = 0.8  # share of character trigrams that two sentences have in common
+
+
+def sentences(part: str):
+    return [e for f in PARTS[part] for e in read_examples(f)]
+
+
+def grams(text: str) -> frozenset[str]:
+    bare = "".join(c for c in normalise(text) if c.isalnum())
+    return frozenset(bare[i : i + 3] for i in range(len(bare) - 2)) if len(bare) > 6 else frozenset()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_line_has_the_fields_of_the_schema(file):
+    ids = set()
+    for number, row in read_rows(file):
+        where = f"{file}:{number}"
+        assert {"id", "text", "labels", "domain", "kind", "author"} <= set(row), where
+        assert row["id"] not in ids, where
+        ids.add(row["id"])
+        assert row["author"] == file.stem, where
+        if "call_id" in row:
+            assert {"turn", "role"} <= set(row), where
+        assert row.get("role") != "customer" or row["labels"] == [], where
+    assert list(read_examples(file))
+
+
+def test_authors_of_gold_wrote_nothing_for_train():
+    assert not {f.stem for f in PARTS["train"]} & {f.stem for f in PARTS["gold"]}
+
+
+def test_train_has_every_label():
+    assert {label for e in sentences("train") for label in e.labels} == set(NAMES)
+
+
+def test_no_sentence_of_gold_stands_in_train_alike_or_nearly_so():
+    index = defaultdict(set)
+    train = [grams(e.text) for e in sentences("train")]
+    for i, found in enumerate(train):
+        for g in found:
+            index[g].add(i)
+    near = []
+    for e in sentences("gold"):
+        own = grams(e.text)
+        counts = defaultdict(int)
+        for g in own:
+            for i in index[g]:
+                counts[i] += 1
+        near += [e.text for i, n in counts.items() if n / len(own | train[i]) >= SIMILAR]
+    assert near == []
+
+
+def test_no_real_looking_number_stands_in_the_corpus():
+    import re
+
+    real = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)|(?<!\d)\d{17}[\dXx](?!\d)")
+    assert [row["id"] for f in FILES for _, row in read_rows(f) if real.search(row["text"])] == []
+
+
+def test_the_training_code_reads_gold_in_its_last_measurement_only():
+    training = Path(__file__).parents[1] / "training"
+    readers = {p.name for p in training.glob("*.py") if "gold" in p.read_text(encoding="utf-8").replace("data/gold and data/contrast are never read", "")}
+    assert readers == {"__main__.py", "evaluate.py"}

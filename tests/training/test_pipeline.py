@@ -1,0 +1,212 @@
+"""The stages from a tiny base to a promoted bundle, on a hundred sentences; and the parts that decide something."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("torch")
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
+
+from svcnorm import Classifier
+from svcnorm.evaluation import evaluate
+from svcnorm.labels import LABELS, NAMES
+from training import calibrate, train
+from training.metrics import multilabel_f1
+from training.prepare import held_out_authors
+from training.stage import stage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory) -> Path:
+    """A BERT of one small layer with a WordPiece vocabulary of single characters, as other Chinese bases have."""
+    path = tmp_path_factory.mktemp("base")
+    characters = sorted({c for f in (ROOT / "data" / "train").glob("*.jsonl") for line in f.read_text(encoding="utf-8").splitlines()[:60] for c in json.loads(line)["text"]})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
+    tokenizer = Tokenizer(models.WordPiece({w: i for i, w in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]").save_pretrained(path)
+    config = BertConfig(vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64)
+    BertModel(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tiny_base, tmp_path_factory):
+    """The whole pipeline on a few sentences, as the command that users type."""
+    work = tmp_path_factory.mktemp("work")
+    for part, files, n in (("train", sorted((ROOT / "data" / "train").glob("*.jsonl"))[:5], 60), ("gold", sorted((ROOT / "data" / "gold").glob("*.jsonl"))[:1], 40)):
+        (work / part).mkdir()
+        for f in files:
+            (work / part / f.name).write_text("\n".join(f.read_text(encoding="utf-8").splitlines()[:n]), encoding="utf-8")
+    sets = [f"data={work / 'train'}", f"gold={work / 'gold'}"]
+    command = [sys.executable, "-m", "training", "--config", "training/configs/tiny.yaml", "--base-model", str(tiny_base), "--work", str(work / "stages"),
+               "--models", str(work / "models"), "--promote", *(a for s in sets for a in ("--set", s))]  # fmt: skip
+
+    def again() -> str:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return work, again(), again
+
+
+@pytest.mark.slow
+def test_the_pipeline_ends_with_a_current_bundle_that_labels(run):
+    work, _, _ = run
+    bundle_id = (work / "models" / "CURRENT").read_text().strip()
+    classifier = Classifier.load(work / "models" / bundle_id)
+    assert classifier.model == bundle_id
+    assert classifier.predict_proba(["您好，请问有什么可以帮您", "好"]).shape == (2, len(LABELS))
+    card = (work / "models" / bundle_id / "README.md").read_text(encoding="utf-8")
+    assert all(f"| {name} |" in card for name in NAMES)
+
+
+@pytest.mark.slow
+def test_the_float_checkpoint_loads_without_code_of_ours(run):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    work, _, _ = run
+    model = AutoModelForSequenceClassification.from_pretrained(work / "models" / "checkpoint")
+    assert type(model) is BertForSequenceClassification
+    assert [model.config.id2label[i] for i in range(len(NAMES))] == list(NAMES)
+    assert model.config.problem_type == "multi_label_classification"
+    tokens = AutoTokenizer.from_pretrained(work / "models" / "checkpoint")("您好", return_tensors="pt")
+    assert model(**tokens).logits.shape == (1, len(NAMES))
+
+
+@pytest.mark.slow
+def test_the_exported_model_equals_the_checkpoint(run):
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from training.export import logits_of
+
+    work, _, _ = run
+    exported = work / "stages" / "exported"
+    texts = ["您好，请问有什么可以帮您", "嗯", "这个我也没办法呀您找他们吧"]
+    checkpoint = work / "stages" / "trained" / "checkpoint"
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval(), AutoTokenizer.from_pretrained(checkpoint)
+    with torch.no_grad():
+        expected = np.concatenate([model(**tokenizer(t, return_tensors="pt")).logits.numpy() for t in texts])
+    np.testing.assert_allclose(logits_of(exported / "float.onnx", exported / "tokenizer.json", texts, 32), expected, atol=1e-4)
+    np.testing.assert_allclose(logits_of(exported / "model.onnx", exported / "tokenizer.json", texts, 32), expected, atol=0.5)
+
+
+@pytest.mark.slow
+def test_a_second_run_skips_what_is_unchanged(run):
+    *_, again = run
+    assert again().count("up to date") == 5
+
+
+def test_a_stage_that_fails_is_not_done_and_runs_again(tmp_path):
+    def attempt(fail: bool) -> bool:
+        with stage(tmp_path / "s", inputs=1) as done:
+            if done is not None and fail:
+                raise RuntimeError
+            return done is not None
+
+    with pytest.raises(RuntimeError):
+        attempt(fail=True)
+    assert not (tmp_path / "s" / "done.json").exists()
+    assert attempt(fail=False)
+    assert not attempt(fail=False)
+
+
+def test_changed_inputs_run_a_stage_again(tmp_path):
+    (tmp_path / "in").write_text("a")
+    ran = []
+    for content in ("a", "a", "b"):
+        (tmp_path / "in").write_text(content)
+        with stage(tmp_path / "s", inputs=1, files=[tmp_path / "in"]) as done:
+            ran.append(done is not None)
+    assert ran == [True, False, True]
+
+
+def test_held_out_authors_stay_held_out_when_authors_are_added_behind_them():
+    first = [f"a{i:02d}" for i in range(10)]
+    assert held_out_authors(first, 0.2) == ["a04", "a09"]
+    assert held_out_authors([*first, "b01", "b02"], 0.2)[:2] == ["a04", "a09"]
+
+
+def test_a_hub_name_is_passed_on_to_from_pretrained(monkeypatch):
+    asked = []
+
+    def from_pretrained(name, **kwargs):
+        asked.append((name, kwargs["num_labels"]))
+        return BertForSequenceClassification(BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=8, num_labels=31))
+
+    monkeypatch.setattr(train.AutoModelForSequenceClassification, "from_pretrained", from_pretrained)
+    model = train.load_model("hfl/rbt3", {"layers": 2, "pooling_layer": True, "dropout": 0.1})
+    assert asked == [("hfl/rbt3", 31)]
+    assert len(model.bert.encoder.layer) == model.config.num_hidden_layers == 3
+
+
+def test_the_pooling_layer_starts_as_a_mean_over_the_tokens():
+    import torch
+
+    config = BertConfig(hidden_size=16, num_attention_heads=2, intermediate_size=32, num_hidden_layers=1, hidden_dropout_prob=0, attention_probs_dropout_prob=0, _attn_implementation="eager")
+    model = BertModel(config).eval()
+    layer = train.mean_layer(model.encoder.layer[0], config).eval()
+    x = torch.randn(1, 7, 16)
+    with torch.no_grad():
+        out = layer(x)
+        out = (out[0] if isinstance(out, tuple) else out)[0, 0] if not isinstance(out, torch.Tensor) else out[0, 0]
+        expected = torch.nn.functional.layer_norm(x[0, 0] + 4 * x[0].mean(0), (16,))
+    assert torch.cosine_similarity(out, expected, dim=0) > 0.99
+
+
+def test_calibration_recovers_the_probabilities_that_made_the_data():
+    rng = np.random.default_rng(1)
+    logit = rng.normal(size=4000) * 3
+    true = (rng.random(4000) < 1 / (1 + np.exp(-(0.5 * logit - 1)))).astype(float)
+    slope, offset = calibrate.platt(logit, true)
+    assert slope == pytest.approx(0.5, abs=0.05)
+    assert offset == pytest.approx(-1, abs=0.1)
+
+
+def test_a_taboo_threshold_reaches_its_precision_and_few_positives_have_little_say():
+    p = np.linspace(0, 1, 2000)
+    true = (np.arange(2000) % 10 < 10 * p).astype(int)  # right as often as p says
+    cut = calibrate.threshold(p, true, 0.9)
+    assert true[p >= cut].mean() > 0.88
+    assert cut > calibrate.threshold(p, true, None)
+    assert calibrate.threshold(np.array([0.01, 0.02]), np.array([0, 1]), None) == pytest.approx(0.5, abs=0.03)
+
+
+def test_expected_calibration_error_is_zero_for_honest_probabilities_and_large_for_boasts():
+    rng = np.random.default_rng(2)
+    p = rng.random((5000, 2))
+    true = rng.random((5000, 2)) < p
+    assert calibrate.expected_calibration_error(p, true) < 0.02
+    assert calibrate.expected_calibration_error(np.full((100, 1), 0.9), np.zeros((100, 1))) == pytest.approx(0.9)
+
+
+def test_our_counts_agree_with_scikit_learn():
+    rng = np.random.default_rng(3)
+    true, predicted = rng.random((200, len(NAMES))) < 0.1, rng.random((200, len(NAMES))) < 0.1
+    names = [[NAMES[j] for j in np.flatnonzero(row)] for row in (*predicted, *true)]
+    ours, theirs = evaluate(names[:200], names[200:]), multilabel_f1(predicted, true)
+    assert (ours.micro.f1, ours.macro_f1, ours.taboo.f1) == pytest.approx((theirs["micro_f1"], theirs["macro_f1"], theirs["taboo_f1"]))
+
+
+def test_a_label_without_support_is_no_support_not_zero():
+    e = evaluate([["hold"], []], [["hold"], []])
+    assert e.labels["hold"].f1 == 1.0
+    assert e.labels["survey"].f1 is None
+    assert e.macro_f1 == 1.0
+
+
+def test_the_configurations_have_the_same_keys():
+    keys = {p.name: set(yaml.safe_load(p.read_text(encoding="utf-8"))) for p in (ROOT / "training" / "configs").glob("*.yaml")}
+    assert keys["base.yaml"] == keys["tiny.yaml"]

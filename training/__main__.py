@@ -1,0 +1,52 @@
+"""The pipeline on one page: base -> prepare -> train -> calibrate -> export -> evaluate -> promote.
+
+    python -m training [--config training/configs/base.yaml] [--set KEY=VALUE …] [--promote]
+
+Stages pass files only, each in a folder of its own under --work; a stage whose inputs have not changed is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from training import calibrate, evaluate, export, prepare, promote, train
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=Path("training/configs/base.yaml"))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the configuration")
+    parser.add_argument("--base-model", help="a model directory or a hub name; default: the encoder that training/base.py builds")
+    parser.add_argument("--work", type=Path, help="folder of the stages; default: build/<name of the configuration>")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--promote", action="store_true", help="make the result the shipped bundle")
+    args = parser.parse_args()
+    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    for pair in args.set:
+        key, _, value = pair.partition("=")
+        if key not in config:
+            parser.error(f"--set: {args.config} has no key {key!r}; it has {', '.join(config)}")
+        config[key] = yaml.safe_load(value)
+    if args.base_model:
+        config["base_model"] = args.base_model
+    work = args.work or Path("build") / config["name"]
+
+    base = config["base_model"]
+    if base == "build/base":
+        subprocess.run([sys.executable, "-m", "training.base", "--out", base], check=True)
+    prepare.run(config, work / "prepared")
+    train.run(config, base, work / "prepared", work / "trained")
+    calibrate.run(config, work / "trained", work / "calibrated")
+    export.run(work / "trained", work / "exported")
+    evaluate.run(config, work / "prepared", work / "calibrated", work / "exported", work / "evaluated", Path(config["gold"]))
+    if args.promote:
+        print("current bundle:", promote.run(work / "evaluated", work / "exported", args.models))
+
+
+if __name__ == "__main__":
+    main()

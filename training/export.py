@@ -1,0 +1,139 @@
+"""Stage `export`: the fine-tuned checkpoint as one int8 ONNX file, with its tokenizer, and the checkpoint itself in half precision.
+
+What is done to the graph, and why it changes nothing that matters:
+- the last layer is computed for the first token alone, which is the only one that the pooler reads (exact);
+- the word embedding is stored in int8 with a scale per row and read back into float (the largest table, no arithmetic in int8);
+- attention is fused by ONNX Runtime's transformer optimizer (exact);
+- matrix products are quantised to int8 per output channel in reduced range (7 bits), because 8-bit products overflow their 16-bit
+  accumulators on CPUs with AVX2 but without VNNI; the feed-forward's second product, whose inputs have outliers, stays in float
+  (half precision in the file).
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from training.stage import stage
+
+OPSET = 17
+
+
+class Int8Embedding(torch.nn.Module):
+    """An embedding stored as int8 rows with a float scale each. Shape: (…) int64 -> (…, hidden) float32."""
+
+    def __init__(self, weight: torch.Tensor):
+        super().__init__()
+        scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
+        self.register_buffer("rows", (weight / scale).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.rows[ids].float() * self.scale[ids]
+
+
+class ForExport(torch.nn.Module):
+    """`BertForSequenceClassification` with plain attention, of whose last layer only the first token is computed."""
+
+    def __init__(self, model: torch.nn.Module, *, int8_embedding: bool):
+        super().__init__()
+        self.bert, self.classifier = model.bert, model.classifier
+        self.heads = model.config.num_attention_heads
+        words = self.bert.embeddings.word_embeddings
+        self.words = Int8Embedding(words.weight.data) if int8_embedding else words
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        e = self.bert.embeddings
+        x = self.words(input_ids) + e.token_type_embeddings.weight[0] + e.position_embeddings.weight[: input_ids.shape[1]]
+        x = e.LayerNorm(x)
+        bias = (1.0 - attention_mask[:, None, None, :].float()) * -10000.0
+        layers = list(self.bert.encoder.layer)
+        for i, layer in enumerate(layers):
+            x = self.layer(layer, x[:, :1] if i == len(layers) - 1 else x, x, bias)
+        return self.classifier(self.bert.pooler(x))
+
+    def layer(self, layer: torch.nn.Module, query: torch.Tensor, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        attention, size = layer.attention, x.shape[-1] // self.heads
+
+        def heads(t: torch.Tensor) -> torch.Tensor:
+            return t.view(t.shape[0], t.shape[1], self.heads, size).transpose(1, 2)
+
+        q, k, v = heads(attention.self.query(query)), heads(attention.self.key(x)), heads(attention.self.value(x))
+        weights = torch.softmax(q @ k.transpose(-1, -2) / size**0.5 + bias, dim=-1)
+        context = (weights @ v).transpose(1, 2).reshape(query.shape)
+        a = attention.output.LayerNorm(attention.output.dense(context) + query)
+        return layer.output.LayerNorm(layer.output.dense(layer.intermediate(a)) + a)
+
+
+def export_onnx(checkpoint: Path, target: Path, *, int8: bool = True) -> None:
+    """Write `target`, an ONNX model input_ids, attention_mask (int64, (n, length)) -> logits (float32, (n, labels))."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float32, attn_implementation="eager").eval()
+    plain = ForExport(model, int8_embedding=int8).eval()
+    raw, fused = target.with_suffix(".raw.onnx"), target.with_suffix(".fused.onnx")
+    sample = torch.randint(4, model.config.vocab_size, (2, 9)), torch.ones(2, 9, dtype=torch.int64)
+    axes = {0: "batch", 1: "length"}
+    torch.onnx.export(plain, sample, str(raw), input_names=["input_ids", "attention_mask"], output_names=["logits"], opset_version=OPSET,
+                      dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}}, dynamo=False)  # fmt: skip
+    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
+    optimised = optimize_model(str(raw), model_type="bert", num_heads=plain.heads, hidden_size=model.config.hidden_size, opt_level=0)
+    optimised.save_model_to_file(str(fused if int8 else target))
+    if int8:
+        graph = onnx.load(str(fused)).graph
+        wide = model.config.intermediate_size  # a product whose weight has as many rows as the feed-forward is wide is its second one
+        shapes = {t.name: t.dims for t in graph.initializer}
+        keep = [n.name for n in graph.node if n.op_type == "MatMul" and (s := shapes.get(n.input[1])) and (s[0] == wide or s[1] < 64)]
+        quantize_dynamic(str(fused), str(target), op_types_to_quantize=["MatMul", "Attention"], per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
+                         nodes_to_exclude=keep, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})  # fmt: skip
+        halve_large_floats(target)
+    for path in (raw, fused):
+        path.unlink(missing_ok=True)
+
+
+def halve_large_floats(path: Path) -> None:
+    """Store the large float tensors of a model in half precision; ONNX Runtime widens them once, when it loads the file."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    for tensor in [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT and np.prod(t.dims) >= 1 << 16]:
+        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name + "_half")
+        graph.node.insert(0, onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+        graph.initializer.remove(tensor)
+        graph.initializer.append(half)
+    onnx.save(model, str(path))
+
+
+def logits_of(onnx_file: Path, tokenizer_file: Path, texts: list[str], max_tokens: int) -> np.ndarray:
+    """Logits of an exported model, one sentence at a time. Shape: (len(texts), labels)."""
+    import onnxruntime as ort
+    from tokenizers import Tokenizer
+
+    session, tokenizer = ort.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"]), Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.enable_truncation(max_tokens)
+    rows = [np.array([tokenizer.encode(t).ids]) for t in texts]
+    return np.concatenate([session.run(["logits"], {"input_ids": r, "attention_mask": np.ones_like(r)})[0] for r in rows])
+
+
+def run(trained: Path, out: Path) -> None:
+    """Reads `trained`/checkpoint; writes model.onnx, tokenizer.json, float.onnx (for comparison only) and checkpoint/ in half precision."""
+    with stage(out, inputs={"opset": OPSET}, code=[Path(__file__)], files=[trained / "checkpoint"]) as done:
+        if done is None:
+            return
+        export_onnx(trained / "checkpoint", out / "model.onnx")
+        export_onnx(trained / "checkpoint", out / "float.onnx", int8=False)
+        tokenizer = AutoTokenizer.from_pretrained(trained / "checkpoint")
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+        tokenizer.backend_tokenizer.save(str(out / "tokenizer.json"))
+        AutoModelForSequenceClassification.from_pretrained(trained / "checkpoint", dtype=torch.float16).save_pretrained(out / "checkpoint")
+        tokenizer.save_pretrained(out / "checkpoint")
+        done["megabytes"] = round((out / "model.onnx").stat().st_size / 1e6, 1)

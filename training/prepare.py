@@ -1,0 +1,63 @@
+"""Stage `prepare`: the labelled sentences of data/train, normalised, split by author into what trains and what is held back.
+
+The held-back authors give the thresholds, the calibration and every choice between recipes. data/gold and data/contrast are never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from svcnorm.examples import Example, read_examples
+from svcnorm.labels import LABELS, NAMES
+from svcnorm.text import normalise
+from training.stage import stage
+
+TAKES = ("data", "held_out")
+
+
+def read_folder(folder: Path) -> list[Example]:
+    """All agent sentences of the JSONL files in `folder`, files in the order of their names. Raises `DataError` for a bad line."""
+    files = sorted(folder.rglob("*.jsonl"))
+    if not files:
+        raise SystemExit(f"{folder}: no .jsonl file with labelled sentences")
+    return [example for file in files for example in read_examples(file)]
+
+
+def targets(examples: Iterable[Example]) -> np.ndarray:
+    """Label sets as a 0/1 matrix. Shape: (n, len(LABELS))."""
+    columns = {name: i for i, name in enumerate(NAMES)}
+    examples = list(examples)
+    matrix = np.zeros((len(examples), len(LABELS)), np.float32)
+    for row, example in enumerate(examples):
+        matrix[row, [columns[name] for name in example.labels]] = 1
+    return matrix
+
+
+def to_dataset(examples: list[Example]) -> Dataset:
+    return Dataset.from_dict({
+        "id": [e.id for e in examples], "text": [normalise(e.text) for e in examples], "labels": targets(examples).tolist(),
+        "author": [e.fields.get("author", "") for e in examples], "kind": [e.fields.get("kind", "") for e in examples],
+    })  # fmt: skip
+
+
+def held_out_authors(authors: Iterable[str], share: float) -> list[str]:
+    """Every k-th author in the order of names, so that about `share` of them are held out. Adding authors at the end moves none."""
+    step = round(1 / share)
+    return [a for i, a in enumerate(sorted(set(authors))) if i % step == step - 1]
+
+
+def run(config: dict, out: Path) -> None:
+    folder = Path(config["data"])
+    with stage(out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[folder]) as done:
+        if done is None:
+            return
+        examples = read_folder(folder)
+        held = config["held_out"]
+        authors = held if isinstance(held, list) else held_out_authors((e.fields["author"] for e in examples), held)
+        parts = {"train": [e for e in examples if e.fields["author"] not in authors], "held": [e for e in examples if e.fields["author"] in authors]}
+        DatasetDict({name: to_dataset(part) for name, part in parts.items()}).save_to_disk(str(out / "dataset"))
+        done.update({name: len(part) for name, part in parts.items()}, held_out=authors)

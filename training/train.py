@@ -1,0 +1,143 @@
+"""Stage `train`: fine-tunes the encoder with transformers' Trainer into a stock `BertForSequenceClassification`.
+
+The pooled features of the base vary little (deviation about 0.05), so a plain head underfits. Here the pooler starts as a
+standardisation with mean and deviation taken once from training texts, the classifier's bias at the logit of the label prior, and
+the head learns ten times as fast as the body.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import load_from_disk
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedConfig,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from svcnorm.labels import NAMES
+from training.metrics import macro_average_precision, multilabel_f1
+from training.stage import stage
+
+TAKES = ("layers", "pooling_layer", "max_tokens", "learning_rate", "head_factor", "epochs", "batch_size", "warmup", "weight_decay", "seed", "dropout")
+
+
+def load_model(base: str | Path, config: dict) -> torch.nn.Module:
+    """The base with a fresh multi-label head, cut down to the layers of the configuration (a number: the lowest; a list: those)."""
+    names = dict(enumerate(NAMES))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base, num_labels=len(NAMES), problem_type="multi_label_classification", id2label=names, label2id={v: k for k, v in names.items()},
+        classifier_dropout=config["dropout"], hidden_dropout_prob=config["dropout"], attention_probs_dropout_prob=config["dropout"])  # fmt: skip
+    layers = config["layers"]
+    if layers and hasattr(model, "bert"):
+        stack = model.bert.encoder.layer
+        wanted = range(min(layers, len(stack))) if isinstance(layers, int) else layers
+        model.bert.encoder.layer = torch.nn.ModuleList(stack[i] for i in wanted)
+        model.config.num_hidden_layers = len(model.bert.encoder.layer)
+    if config["pooling_layer"] and hasattr(model, "bert"):
+        model.bert.encoder.layer.append(mean_layer(model.bert.encoder.layer[-1], model.config))
+        model.config.num_hidden_layers += 1
+    return model
+
+
+@torch.no_grad()
+def mean_layer(like: torch.nn.Module, config: PreTrainedConfig) -> torch.nn.Module:
+    """A further layer of the encoder's own kind that starts as mean pooling into the first token.
+
+    Its attention looks at all tokens alike (queries and keys near zero) and passes their mean on (values and output are identities);
+    its feed-forward part adds nothing yet. So the stock pooling by first token works from a mean, and learns a better one from there.
+    """
+    layer = type(like)(config)
+    identity = torch.eye(config.hidden_size)
+    attention = layer.attention
+    for linear, weight in ((attention.self.value, identity), (attention.output.dense, 4 * identity)):
+        linear.weight.copy_(weight)
+        linear.bias.zero_()
+    for linear in (attention.self.query, attention.self.key, layer.intermediate.dense):
+        torch.nn.init.normal_(linear.weight, std=0.02)
+        linear.bias.zero_()
+    layer.output.dense.weight.zero_()
+    layer.output.dense.bias.zero_()
+    return layer
+
+
+@torch.no_grad()
+def start_head(model: torch.nn.Module, batches, prior: np.ndarray) -> None:
+    """Set pooler and classifier to a start from which they learn. `prior`: share of each label. Shape: (len(LABELS),)."""
+    prior = torch.tensor(prior.clip(1e-3, 1 - 1e-3), dtype=torch.float32)
+    model.classifier.bias.copy_(torch.log(prior / (1 - prior)))
+    if not getattr(getattr(model, "bert", None), "pooler", None):
+        return  # another kind of base: it keeps its own pooling
+    model.eval()
+    features = torch.cat([model.bert(**{k: v for k, v in b.items() if k != "labels"}).last_hidden_state[:, 0] for b in batches])
+    mean, deviation = features.mean(0), features.std(0).clamp_min(1e-3)
+    dense = model.bert.pooler.dense
+    dense.weight.copy_(torch.diag(0.5 / deviation))
+    dense.bias.copy_(-0.5 * mean / deviation)
+    torch.nn.init.normal_(model.classifier.weight, std=0.02)
+    model.train()
+
+
+class HeadTrainer(Trainer):
+    """A Trainer whose head has a learning rate of its own."""
+
+    def __init__(self, *args, head_factor: float, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.head_factor = head_factor
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            a, groups = self.args, {}
+            for name, parameter in self.model.named_parameters():
+                head, decay = "encoder" not in name and "embeddings" not in name, parameter.ndim > 1
+                groups.setdefault((head, decay), []).append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [{"params": ps, "lr": a.learning_rate * (self.head_factor if head else 1), "weight_decay": a.weight_decay if decay else 0.0}
+                 for (head, decay), ps in groups.items()])  # fmt: skip
+        return self.optimizer
+
+
+def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
+    """Reads `prepared`/dataset, writes `out`/checkpoint (a `from_pretrained` directory) and the held-back part's logits."""
+    files = [Path(base)] if Path(base).is_dir() else []
+    inputs = {"base": str(base) if not files else "", **{k: config[k] for k in TAKES}}
+    with stage(out, inputs=inputs, code=[Path(__file__)], files=[prepared / "dataset", *files], keep=True) as done:
+        if done is None:
+            return
+        set_seed(config["seed"])
+        data = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)  # in memory: no cache files beside the stage's own
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        model = load_model(base, config)
+        encode = lambda rows: tokenizer(rows["text"], truncation=True, max_length=config["max_tokens"], return_token_type_ids=False)  # noqa: E731
+        encoded = data.map(encode, batched=True, keep_in_memory=True, remove_columns=[c for c in data["train"].column_names if c != "labels"])
+        encoded = encoded.with_format("torch")
+        collate = DataCollatorWithPadding(tokenizer)
+        start = [collate([encoded["train"][j] for j in range(i, min(i + 32, len(encoded["train"])))]) for i in range(0, min(1024, len(encoded["train"])), 32)]
+        start_head(model, start, np.array(data["train"]["labels"]).mean(0))
+        arguments = TrainingArguments(
+            output_dir=str(out / "run"), num_train_epochs=config["epochs"], learning_rate=config["learning_rate"], weight_decay=config["weight_decay"],
+            per_device_train_batch_size=config["batch_size"], per_device_eval_batch_size=128, warmup_steps=config["warmup"], lr_scheduler_type="linear",
+            train_sampling_strategy="group_by_length", seed=config["seed"], data_seed=config["seed"], eval_strategy="epoch", save_strategy="epoch", save_total_limit=1,
+            logging_steps=50, report_to=[], dataloader_pin_memory=False)  # fmt: skip
+
+        def metrics(output) -> dict[str, float]:
+            logits, true = output.predictions, output.label_ids
+            return {**multilabel_f1(logits > 0, true), "macro_ap": macro_average_precision(logits, true)}
+
+        trainer = HeadTrainer(model, arguments, train_dataset=encoded["train"], eval_dataset=encoded["held"], data_collator=collate,
+                              compute_metrics=metrics, head_factor=config["head_factor"])  # fmt: skip
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "run")) if (out / "run").is_dir() else None)
+        trainer.args.train_sampling_strategy = "random"  # grouping by length would reorder what is predicted
+        predicted = trainer.predict(encoded["held"])
+        np.savez(out / "held.npz", logits=predicted.predictions.astype(np.float32), labels=predicted.label_ids)
+        trainer.save_model(str(out / "checkpoint"))
+        tokenizer.save_pretrained(str(out / "checkpoint"))
+        done.update({k.removeprefix("test_"): round(v, 4) for k, v in predicted.metrics.items() if "f1" in k or "ap" in k})
