@@ -27,9 +27,8 @@ train: $(VENV)/.dev  ## the pipeline: base, prepare, train, calibrate, export, e
 promote: $(VENV)/.dev  ## the pipeline, and its result becomes the shipped bundle
 	$(BIN)/python -m training --config $(CONFIG) --promote
 
-figures: $(VENV)/.dev  ## the measured figures that README and docs cite
-	$(BIN)/python scripts/norm_phrases.py
-	$(BIN)/python scripts/measure.py
+figures: $(VENV)/.dev  ## docs/figures.md: what the model and the rules reach and cost
+	$(BIN)/python scripts/figures.py
 
 generated: $(VENV)/.dev  ## files that a script writes
 	$(BIN)/python scripts/make_t2s.py

@@ -1,6 +1,6 @@
 """What svcnorm costs on this machine: import, first label, one sentence, bulk, memory, size of the plain install's own parts.
 
-    python scripts/measure.py
+python scripts/measure.py
 """
 
 import json
@@ -18,7 +18,9 @@ FIRST = "import time; t = time.perf_counter(); import svcnorm; svcnorm.Classifie
 
 def fresh(code: str, repeats: int = 7) -> float:
     """Median seconds that `code` prints, each time in a fresh interpreter."""
-    return statistics.median(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(repeats))
+    return statistics.median(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(repeats)
+    )
 
 
 def main() -> None:
@@ -36,8 +38,13 @@ def main() -> None:
         if i == 99:
             times.clear()  # warm
     times.sort()
-    out |= {"one sentence, one thread, ms, median": round(1000 * statistics.median(times), 2), "p99": round(1000 * times[int(0.99 * len(times))], 2)}
-    texts = [row["text"] for path in sorted(Path("data/gold").glob("*.jsonl")) for _, row in read_rows(path) if row.get("role") != "customer"]
+    out |= {
+        "one sentence, one thread, ms, median": round(1000 * statistics.median(times), 2),
+        "p99": round(1000 * times[int(0.99 * len(times))], 2),
+    }
+    texts = [
+        row["text"] for path in sorted(Path("data/gold").glob("*.jsonl")) for _, row in read_rows(path) if row.get("role") != "customer"
+    ]
     for threads in (1, 2):
         bulk = Classifier.load(threads=threads)
         rates = []

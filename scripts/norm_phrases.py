@@ -44,17 +44,26 @@ def main() -> None:
             own = [r for r in rows if r[0] == document]
             norm = Norm.load(document if scheme == "own norm" else "base")
             bare = Norm(norm.name, norm.title, norm.source, None, norm.judgements, (), ())
-            ways = {"rules": Classifier.from_rules(norm=norm), "model": Classifier(shipped.scorer, bare), "both": Classifier(shipped.scorer, norm)}
+            ways = {
+                "rules": Classifier.from_rules(norm=norm),
+                "model": Classifier(shipped.scorer, bare),
+                "both": Classifier(shipped.scorer, norm),
+            }
             for way, classifier in ways.items():
                 for (_, item, text, labels), p in zip(own, classifier.predict_many((t for _, _, t, _ in own), split=False), strict=True):
                     good = labels <= set(p.labels) if labels else not p.breaches
                     found.setdefault(way, {}).setdefault(document, []).append(good)
                     if way == "both" and not good:
-                        misses.append(f"  {item:16} {text}  expected {', '.join(sorted(labels)) or 'nothing forbidden'}; found {', '.join(p.labels) or 'none'}")
+                        misses.append(
+                            f"  {item:16} {text}  expected {', '.join(sorted(labels)) or 'nothing forbidden'}; found {', '.join(p.labels) or 'none'}"
+                        )
         print(f"\n{scheme}: share of phrases whose expected labels are all found")
         print(f"{'':22}{'phrases':>8}" + "".join(f"{way:>8}" for way in found))
         for document in documents:
-            print(f"{document:22}{len(found['both'][document]):>8}" + "".join(f"{sum(f[document]) / len(f[document]):>8.3f}" for f in found.values()))
+            print(
+                f"{document:22}{len(found['both'][document]):>8}"
+                + "".join(f"{sum(f[document]) / len(f[document]):>8.3f}" for f in found.values())
+            )
         n = len(rows)
         print(f"{'all':22}{n:>8}" + "".join(f"{sum(sum(x) for x in f.values()) / n:>8.3f}" for f in found.values()))
         if scheme == "own norm" or "--misses" in sys.argv:

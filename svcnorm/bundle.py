@@ -73,18 +73,27 @@ def open_bundle(model: str | os.PathLike[str] | None = None, *, verify: bool = T
         raise BundleError(f"{path}: no such model folder; {_REMEDY}")
     manifest = _read_json(path / MANIFEST)
     if manifest.get("format") != FORMAT:
-        raise BundleError(f"{path / MANIFEST}: format {manifest.get('format')!r}, this version reads format {FORMAT}; install the svcnorm that wrote it, or export again")
+        raise BundleError(
+            f"{path / MANIFEST}: format {manifest.get('format')!r}, this version reads format {FORMAT}; install the svcnorm that wrote it, or export again"
+        )
     labels = manifest.get("labels", [])
     if digest(labels) != digest():
         missing, extra = [n for n in NAMES if n not in labels], [n for n in labels if n not in NAMES]
-        differ = "; ".join(f"{what}: {', '.join(names)}" for what, names in (("lacks", missing), ("has besides", extra)) if names) or "has them in another order"
-        raise BundleError(f"{path}: the model was made for another label set; it {differ}. Retrain it with this version's labels, or install the version that made it")
+        differ = (
+            "; ".join(f"{what}: {', '.join(names)}" for what, names in (("lacks", missing), ("has besides", extra)) if names)
+            or "has them in another order"
+        )
+        raise BundleError(
+            f"{path}: the model was made for another label set; it {differ}. Retrain it with this version's labels, or install the version that made it"
+        )
     for name in FILES:
         expected = manifest.get("files", {}).get(name)
         if not (path / name).is_file():
             raise BundleError(f"{path / name}: the file is missing; restore the folder from its source, or {_REMEDY}")
         if verify and (got := sha256_file(path / name)) != expected:
-            raise BundleError(f"{path / name}: damaged: sha256 is {got[:16]}…, the manifest says {str(expected)[:16]}…; restore the folder from its source")
+            raise BundleError(
+                f"{path / name}: damaged: sha256 is {got[:16]}…, the manifest says {str(expected)[:16]}…; restore the folder from its source"
+            )
     return Bundle(path, manifest, Calibration.from_dict(_read_json(path / "calibration.json")))
 
 

@@ -46,7 +46,15 @@ class Calibration:
         except (KeyError, TypeError, ValueError) as e:
             raise BundleError(f"calibration.json: no usable entry {e}; restore the model folder from its source") from None
         made = cls(**columns)
-        bad = [n for n, ok in zip(NAMES, (0 <= made.low) & (made.low <= made.threshold) & (made.threshold <= made.high) & (made.high <= 1), strict=True) if not ok]
+        bad = [
+            n
+            for n, ok in zip(
+                NAMES, (made.low >= 0) & (made.low <= made.threshold) & (made.threshold <= made.high) & (made.high <= 1), strict=True
+            )
+            if not ok
+        ]
         if content.get("format") != FORMAT or bad:
-            raise BundleError(f"calibration.json: 0 <= low <= threshold <= high <= 1 does not hold for {', '.join(bad)}; export the model again")
+            raise BundleError(
+                f"calibration.json: 0 <= low <= threshold <= high <= 1 does not hold for {', '.join(bad)}; export the model again"
+            )
         return made

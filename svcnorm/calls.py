@@ -165,7 +165,9 @@ def read_calls(path: Path, on_problem: Callable[[str], object] = raise_problem) 
             yield Call(call_id or f"line-{number}", whole)
             continue
         if call_id != current and call_id in seen:
-            on_problem(f"{path}:{number}: call {call_id!r} comes back after another call; sort the file so that the turns of a call stand together")
+            on_problem(
+                f"{path}:{number}: call {call_id!r} comes back after another call; sort the file so that the turns of a call stand together"
+            )
         seen.add(call_id)
         current = call_id
         turns.append(turn)
@@ -195,7 +197,9 @@ def _csv_rows(path: Path, on_problem: Callable[[str], object]) -> Iterator[tuple
                 return
             for row in reader:
                 if None in row or None in row.values():
-                    on_problem(f"{path}:{reader.line_num}: {len(reader.fieldnames or ())} fields expected; put quotes around a text that has the delimiter in it")
+                    on_problem(
+                        f"{path}:{reader.line_num}: {len(reader.fieldnames or ())} fields expected; put quotes around a text that has the delimiter in it"
+                    )
                     continue
                 yield reader.line_num, row
     except OSError as e:

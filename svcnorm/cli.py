@@ -64,7 +64,9 @@ def handled(command: Callable) -> Callable:
 
 
 _lang = click.option("--lang", type=click.Choice(["en", "zh"]), default="en", envvar="SVCNORM_LANG", help="Language of what is printed.")
-_norm = click.option("--norm", default="base", show_default=True, metavar="NAME|FILE", help="A norm of `svcnorm norm list`, or your own YAML file.")
+_norm = click.option(
+    "--norm", default="base", show_default=True, metavar="NAME|FILE", help="A norm of `svcnorm norm list`, or your own YAML file."
+)
 _model = click.option("--model", default=None, metavar="ID|DIR", help="A model folder; default: the one that comes with svcnorm.")
 _rules = click.option("--rules-only", is_flag=True, help="Work without the model; findings then carry no probability.")
 
@@ -148,7 +150,14 @@ def audit_command(file: Path, form: str, norm: str, model: str | None, rules_onl
 def labels(lang: str) -> None:
     """The labels, their groups and meanings."""
     say = Reader(lang)
-    rows = [[say.label(x.name) if not say.zh else f"{say.label(x.name)} {x.name}", x.group.zh if say.zh else x.group.value, x.meaning_zh if say.zh else x.meaning] for x in LABELS]
+    rows = [
+        [
+            say.label(x.name) if not say.zh else f"{say.label(x.name)} {x.name}",
+            x.group.zh if say.zh else x.group.value,
+            x.meaning_zh if say.zh else x.meaning,
+        ]
+        for x in LABELS
+    ]
     click.echo(_table(say, rows, ["label", "group", "meaning"]))
 
 
@@ -192,7 +201,10 @@ def norm_check(files: tuple[str, ...]) -> None:
         loaded = Norm.load(name)
         problems = loaded.problems()
         failed = failed or bool(problems)
-        click.echo("\n".join(problems) or f"{name}: {len(loaded.rules)} rules, {len(loaded.steps)} steps, {len(dict(covered(loaded)))} clauses: all examples hold")
+        click.echo(
+            "\n".join(problems)
+            or f"{name}: {len(loaded.rules)} rules, {len(loaded.steps)} steps, {len(dict(covered(loaded)))} clauses: all examples hold"
+        )
     sys.exit(int(failed))
 
 
@@ -209,9 +221,15 @@ def model_show(name: str | None, lang: str) -> None:
     """Where a model comes from, and its threshold and unsure band for each label."""
     say, bundle = Reader(lang), open_bundle(name)
     facts = {k: v for k, v in bundle.manifest.items() if k not in ("files", "labels", "format")}
-    click.echo("\n".join(f"{k}: {json.dumps(v, ensure_ascii=False) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
+    click.echo(
+        "\n".join(
+            f"{k}: {json.dumps(v, ensure_ascii=False) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()
+        )
+    )
     c = bundle.calibration
-    rows = [[say.label(x.name), f"{t:.2f}", f"{lo:.2f}", f"{hi:.2f}"] for x, t, lo, hi in zip(LABELS, c.threshold, c.low, c.high, strict=True)]
+    rows = [
+        [say.label(x.name), f"{t:.2f}", f"{lo:.2f}", f"{hi:.2f}"] for x, t, lo, hi in zip(LABELS, c.threshold, c.low, c.high, strict=True)
+    ]
     click.echo(_table(say, rows, ["label", "threshold", "unsure from", "unsure to"]))
 
 
@@ -260,7 +278,9 @@ def _lines(path: Path, stdin: bool, problems: list[str]) -> Iterator[dict[str, A
             try:
                 text = raw.decode("utf-8-sig").rstrip("\r\n")
             except UnicodeDecodeError as e:
-                problems.append(f"{'standard input' if stdin else path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)")
+                problems.append(
+                    f"{'standard input' if stdin else path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)"
+                )
                 continue
             if text.strip():
                 yield {"text": text}
@@ -317,9 +337,20 @@ def _print_audit(say: Reader, a: CallAudit) -> None:
             rows.append([str(i) if n == 0 else "", say(turn.role) if n == 0 else "", *_sentence_cells(say, s)])
     click.echo(_table(say, rows, ["turn", "role", "sentence", "labels", "probability", "evidence", "clause"]))
     colours = {"passed": "green", "missed": "red", "not_applicable": None}
-    steps = [[click.style(say(s.status), fg=colours[s.status]), s.title, say(s.severity or ""), s.clause or "–", ", ".join(map(str, s.turns)) or "–"] for s in a.steps]
+    steps = [
+        [
+            click.style(say(s.status), fg=colours[s.status]),
+            s.title,
+            say(s.severity or ""),
+            s.clause or "–",
+            ", ".join(map(str, s.turns)) or "–",
+        ]
+        for s in a.steps
+    ]
     click.echo(_table(say, steps, ["status", "step", "severity", "clause", "turn"]))
-    click.echo(f"{say('breaches')}: {len(a.breaches)}   {say('steps')}: {say('missing')} {len(a.missed)} / {sum(s.status != 'not_applicable' for s in a.steps)}")
+    click.echo(
+        f"{say('breaches')}: {len(a.breaches)}   {say('steps')}: {say('missing')} {len(a.missed)} / {sum(s.status != 'not_applicable' for s in a.steps)}"
+    )
 
 
 def _width(text: str) -> int:

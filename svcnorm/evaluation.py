@@ -34,7 +34,15 @@ class Counts:
         return 2 * self.tp / (2 * self.tp + self.fp + self.fn) if self.support else None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.support, "tp": self.tp, "fp": self.fp, "fn": self.fn, "precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return {
+            "support": self.support,
+            "tp": self.tp,
+            "fp": self.fp,
+            "fn": self.fn,
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+        }
 
 
 @dataclass(frozen=True, slots=True)

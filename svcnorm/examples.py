@@ -69,7 +69,9 @@ def read_rows(path: Path, on_problem: Callable[[str], object] = raise_problem) -
                     continue
                 row = json.loads(line)
             except UnicodeDecodeError as e:
-                on_problem(f"{path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)")
+                on_problem(
+                    f"{path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)"
+                )
                 continue
             except json.JSONDecodeError as e:
                 on_problem(f"{path}:{number}: not JSON: {e.msg} at column {e.colno}; one object a line is expected")

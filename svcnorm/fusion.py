@@ -36,7 +36,9 @@ class Decision:
     hits: tuple[Hit, ...]
 
 
-def fuse(probabilities: NDArray[np.float32] | None, calibration: Calibration | None, hits: Sequence[Hit]) -> tuple[tuple[Decision, ...], tuple[str, ...]]:
+def fuse(
+    probabilities: NDArray[np.float32] | None, calibration: Calibration | None, hits: Sequence[Hit]
+) -> tuple[tuple[Decision, ...], tuple[str, ...]]:
     """Decisions and unsure labels of one sentence, in the order of `LABELS`.
 
     `probabilities`: calibrated, shape (len(LABELS),), with their `calibration`; both `None` where there is no model.

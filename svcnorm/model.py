@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -48,9 +47,12 @@ class OnnxScorer:
             raise BundleError(f"{bundle.path}: cannot be loaded: {e}; restore the folder from its source") from e
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        special = self._tokenizer.post_processor
-        self._begin, self._end = self._tokenizer.encode("", add_special_tokens=True).ids if special else ([], [])
-        self._pad = json.loads(self._tokenizer.to_str()).get("padding") or self._tokenizer.token_to_id("<pad>") or self._tokenizer.token_to_id("[PAD]") or 0
+        frame = self._tokenizer.encode("").ids
+        if len(frame) != 2:
+            raise BundleError(
+                f"{bundle.path / 'tokenizer.json'}: one token before and one behind each sentence are expected, got {frame}; export the model again"
+            )
+        self._begin, self._end = frame
 
     def probabilities(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
         """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
@@ -79,7 +81,7 @@ class OnnxScorer:
 
     def _run(self, rows: list[list[int]]) -> NDArray[np.float32]:
         length = max(map(len, rows))
-        ids = np.full((len(rows), length), self._pad, np.int64)
+        ids = np.zeros((len(rows), length), np.int64)  # what pads is masked: any id will do
         mask = np.zeros((len(rows), length), np.int64)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row

@@ -232,7 +232,9 @@ def _locate(name_or_path: str | Path) -> Path:
         path = Path(str(files("svcnorm") / "rulebooks" / f"{text}.yaml"))
         if path.exists():
             return path
-        raise NormError(f"no norm named {text!r} comes with svcnorm; there are {', '.join(names())}; give the path of a .yaml file for your own")
+        raise NormError(
+            f"no norm named {text!r} comes with svcnorm; there are {', '.join(names())}; give the path of a .yaml file for your own"
+        )
     path = Path(text)
     if not path.is_file():
         raise NormError(f"{path}: no such norm file")

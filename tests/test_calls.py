@@ -7,7 +7,13 @@ from fakes import FakeScorer
 from svcnorm import Classifier, DataError, Norm
 from svcnorm.calls import Call, Turn, audit, read_calls
 
-WORDS = {"您好": {"greeting": 0.9}, "请稍等": {"hold": 0.9}, "久等": {"apology": 0.9}, "再见": {"farewell": 0.9}, "没办法": {"pushback": 0.9}}
+WORDS = {
+    "您好": {"greeting": 0.9},
+    "请稍等": {"hold": 0.9},
+    "久等": {"apology": 0.9},
+    "再见": {"farewell": 0.9},
+    "没办法": {"pushback": 0.9},
+}
 NORM = """format: 1
 name: ours
 judge:
@@ -39,14 +45,28 @@ def statuses(audited) -> dict[str, str]:
 
 def test_a_good_call_passes_and_shows_where(ours):
     a = audit(call("A您好", "C查话费", "A请稍等", "C嗯", "A让您久等了", "C谢谢", "A再见"), ours)
-    assert statuses(a) == {"greet": "passed", "thank": "passed", "bye": "passed", "you": "passed", "soothe": "not_applicable", "prompts": "not_applicable"}
+    assert statuses(a) == {
+        "greet": "passed",
+        "thank": "passed",
+        "bye": "passed",
+        "you": "passed",
+        "soothe": "not_applicable",
+        "prompts": "not_applicable",
+    }
     assert {s.step: s.turns for s in a.steps}["thank"] == (4,)
     assert a.missed == a.breaches == ()
 
 
 def test_each_missed_step_cites_its_clause(ours):
     a = audit(call("A请稍等", "C我要投诉", "A你别急", "A听到吗", "A挂机了"), ours)
-    assert {s.step: s.clause for s in a.missed} == {"greet": "O-1", "thank": "O-2", "bye": "O-3", "you": "O-4", "soothe": "O-5", "prompts": "O-6"}
+    assert {s.step: s.clause for s in a.missed} == {
+        "greet": "O-1",
+        "thank": "O-2",
+        "bye": "O-3",
+        "you": "O-4",
+        "soothe": "O-5",
+        "prompts": "O-6",
+    }
     assert {s.step: s.turns for s in a.steps}["you"] == (2,)
 
 
@@ -93,8 +113,14 @@ CALLS = [Call("c1", (Turn("agent", "您好"), Turn("customer", "喂，查一下"
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("one.jsonl", '{"call_id": "c1", "turns": [{"role": "agent", "text": "您好"}, {"role": "客户", "text": "喂，查一下"}]}\n{"call": "c2", "turns": [{"role": "unknown", "text": "再见"}]}\n'),
-        ("turns.jsonl", '{"call_id": "c1", "role": "坐席", "text": "您好"}\n{"call_id": "c1", "role": "customer", "text": "喂，查一下"}\n{"call_id": "c2", "role": "未知", "text": "再见"}\n'),
+        (
+            "one.jsonl",
+            '{"call_id": "c1", "turns": [{"role": "agent", "text": "您好"}, {"role": "客户", "text": "喂，查一下"}]}\n{"call": "c2", "turns": [{"role": "unknown", "text": "再见"}]}\n',
+        ),
+        (
+            "turns.jsonl",
+            '{"call_id": "c1", "role": "坐席", "text": "您好"}\n{"call_id": "c1", "role": "customer", "text": "喂，查一下"}\n{"call_id": "c2", "role": "未知", "text": "再见"}\n',
+        ),
         ("x.csv", '\ufeffcall_id,role,text\nc1,agent,您好\nc1,客户,"喂，查一下"\nc2,,再见\n'),
         ("x.tsv", "call_id\trole\ttext\nc1\t客服\t您好\nc1\tcustomer\t喂，查一下\nc2\tunknown\t再见\n"),
     ],

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from svcnorm import LABELS, Classifier, DataError, Norm, SvcnormError
 from svcnorm.labels import NAMES
 
-TEXTS = ["您好，很高兴为您服务。", "对不起，让您久等了。我帮您查一下。", "嗯", "", "这个我也没办法呀_您找他们吧", "请问您贵姓", "祝您生活愉快，再见"]
+TEXTS = [
+    "您好，很高兴为您服务。",
+    "对不起，让您久等了。我帮您查一下。",
+    "嗯",
+    "",
+    "这个我也没办法呀_您找他们吧",
+    "请问您贵姓",
+    "祝您生活愉快，再见",
+]
 
 
 def fake() -> Classifier:
@@ -127,7 +135,10 @@ def test_any_string_is_labelled_and_every_span_fits(text):
 
 def test_a_norm_of_ones_own_judges(tmp_path):
     path = tmp_path / "ours.yaml"
-    path.write_text("format: 1\nname: ours\nextends: base\njudge:\n  greeting: {severity: forbidden, clause: O-1, say_instead: 欢迎致电}\n", encoding="utf-8")
+    path.write_text(
+        "format: 1\nname: ours\nextends: base\njudge:\n  greeting: {severity: forbidden, clause: O-1, say_instead: 欢迎致电}\n",
+        encoding="utf-8",
+    )
     (sentence,) = Classifier(fake().scorer, Norm.load(path)).predict("您好")
     (finding,) = [f for f in sentence.findings if f.label == "greeting"]
     assert (finding.severity, finding.clause, finding.say_instead, finding.breach) == ("forbidden", "O-1", "欢迎致电", True)

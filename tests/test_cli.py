@@ -57,7 +57,9 @@ def test_a_bad_line_is_reported_with_its_number_the_rest_is_done_and_the_exit_co
 
 
 def test_standard_input_has_a_text_a_line_and_need_not_be_utf8_throughout():
-    result = run("predict", "--rules-only", "-", "--format", "jsonl", input="您好\n".encode() + "您好\n".encode("gb18030") + "\n再见".encode())
+    result = run(
+        "predict", "--rules-only", "-", "--format", "jsonl", input="您好\n".encode() + "您好\n".encode("gb18030") + "\n再见".encode()
+    )
     assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["您好", "再见"]
     assert "standard input:2: not UTF-8" in result.stderr
 

@@ -73,5 +73,9 @@ def test_no_real_looking_number_stands_in_the_corpus():
 
 def test_the_training_code_reads_gold_in_its_last_measurement_only():
     training = Path(__file__).parents[1] / "training"
-    readers = {p.name for p in training.glob("*.py") if "gold" in p.read_text(encoding="utf-8").replace("data/gold and data/contrast are never read", "")}
+    readers = {
+        p.name
+        for p in training.glob("*.py")
+        if "gold" in p.read_text(encoding="utf-8").replace("data/gold and data/contrast are never read", "")
+    }
     assert readers == {"__main__.py", "evaluate.py"}

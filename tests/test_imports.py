@@ -21,7 +21,9 @@ LAYERS = [
 
 
 def imported(code: str) -> set[str]:
-    loaded = subprocess.run([sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout
     return {name.partition(".")[0] for name in loaded.split()}
 
 

@@ -150,7 +150,7 @@ def test_a_failing_example_is_reported_with_its_rule(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"rules: [", ":1: not YAML"),
+        (b"rules: [", ":[12]: not YAML"),
         (b"- a\n- b\n", "a norm is a YAML mapping"),
         ("名字: x".encode("gb18030"), "is not UTF-8"),
         (b"format: 9\nname: x\n", "`format: 1` is expected"),
@@ -160,7 +160,7 @@ def test_a_failing_example_is_reported_with_its_rule(tmp_path):
 def test_a_broken_file_says_where(tmp_path, content, words):
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
-    with pytest.raises(NormError, match=f"{path}.*{words}".replace("[", "\\[")):
+    with pytest.raises(NormError, match=f"{path}.*{words}"):
         Norm.load(path)
 
 
@@ -177,7 +177,9 @@ def test_an_unknown_name_lists_the_shipped_norms():
 
 
 def test_a_hostile_pattern_takes_linear_time(tmp_path):
-    ours = Norm.load(norm_file(tmp_path, RULE.replace("any: [没…办法]", "pattern: '(a+)+(a+)+(a|aa)+b'").replace("[这个没什么办法]", "[aaab]")))
+    ours = Norm.load(
+        norm_file(tmp_path, RULE.replace("any: [没…办法]", "pattern: '(a+)+(a+)+(a|aa)+b'").replace("[这个没什么办法]", "[aaab]"))
+    )
     start = time.perf_counter()
     assert ours.match("a" * 20_000) == []
     assert time.perf_counter() - start < 5  # a backtracking engine would outlive us

@@ -10,7 +10,12 @@ PREDICTION = Prediction(
     "您好。没办法",
     (
         Sentence("您好。", Span(0, 3), (Finding("greeting", "model", 0.98765),)),
-        Sentence("没办法", Span(3, 6), (Finding("pushback", "both", 0.5, (Evidence("r", Span(3, 6), "没办法", "c-1"),), "forbidden", "c-1", "我帮您想办法"),), ("hold",)),
+        Sentence(
+            "没办法",
+            Span(3, 6),
+            (Finding("pushback", "both", 0.5, (Evidence("r", Span(3, 6), "没办法", "c-1"),), "forbidden", "c-1", "我帮您想办法"),),
+            ("hold",),
+        ),
     ),
     "base",
     "base-1",

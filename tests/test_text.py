@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def test_normalising_keeps_the_length_and_is_done_in_one_go(text):
 @given(texts)
 def test_sentences_are_in_order_do_not_overlap_and_lose_no_word(text):
     spans = split(text)
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(spans))
     assert all(0 <= s.start < s.end <= len(text) for s in spans)
     assert all(s.end - s.start <= MAX_SENTENCE for s in spans)
     covered = set().union(*(range(s.start, s.end) for s in spans), set())

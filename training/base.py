@@ -91,7 +91,7 @@ def read_e5s1(path: Path) -> tuple[dict, list[tuple[str, float]], dict[str, np.n
         (length,) = struct.unpack_from("<H", data, at)
         name = data[at + 2 : at + 2 + length].decode()
         at += 2 + length
-        kind, weights, offset, size = struct.unpack_from("<BIQQ", data, at)
+        _, weights, offset, size = struct.unpack_from("<BIQQ", data, at)
         at += 21
         raw = np.frombuffer(data, np.uint8, size, offset)
         tensors[name] = dequantise(raw)[:weights] if size < 4 * weights else raw.view("<f4").copy()
@@ -164,7 +164,12 @@ def fidelity(directory: Path) -> np.ndarray:
     for text, packed in reference["vectors"].items():
         theirs = np.frombuffer(base64.b64decode(packed), "<f2").astype(np.float32)
         with torch.no_grad():
-            ours = model(**tokenizer("passage: " + text, return_tensors="pt", return_token_type_ids=False)).last_hidden_state[0].mean(0).numpy()
+            ours = (
+                model(**tokenizer("passage: " + text, return_tensors="pt", return_token_type_ids=False))
+                .last_hidden_state[0]
+                .mean(0)
+                .numpy()
+            )
         cosines.append(float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs)))
     return np.array(cosines)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import svcnorm
 from svcnorm.bundle import open_bundle, sha256_file, write_manifest
 from svcnorm.classifier import Classifier
 from svcnorm.evaluation import Evaluation, evaluate
@@ -20,6 +21,8 @@ from svcnorm.labels import LABELS
 from svcnorm.norms import Norm
 from training.prepare import read_folder, targets
 from training.stage import fingerprint, stage
+
+RULES = Path(svcnorm.__file__).parent / "rulebooks" / "base.yaml"
 
 
 def measure(classifier: Classifier, examples: list[Example]) -> Evaluation:
@@ -30,7 +33,11 @@ def measure(classifier: Classifier, examples: list[Example]) -> Evaluation:
 
 def parts_of(examples: list[Example]) -> dict[str, list[Example]]:
     """The held-out sentences as a whole, those of whole calls, those written for rare labels and near misses, and each kind."""
-    parts = {"gold": examples, "calls": [e for e in examples if "call_id" in e.fields], "targeted": [e for e in examples if "call_id" not in e.fields]}
+    parts = {
+        "gold": examples,
+        "calls": [e for e in examples if "call_id" in e.fields],
+        "targeted": [e for e in examples if "call_id" not in e.fields],
+    }
     for kind in sorted({e.fields.get("kind", "") for e in examples}):
         parts[f"kind {kind}"] = [e for e in examples if e.fields.get("kind", "") == kind]
     return {name: part for name, part in parts.items() if part}
@@ -69,14 +76,18 @@ def card(bundle_id: str, config: dict, facts: dict[str, Any], found: dict[str, A
     ]  # fmt: skip
     for label, cut in zip(LABELS, calibration.threshold, strict=True):
         c = parts["gold"]["labels"][label.name]
-        lines.append(f"| {label.name} | {label.zh} | {cut:.2f} | {percent(c['precision'])} | {percent(c['recall'])} | {percent(c['f1'])} | {c['support']} |")
+        lines.append(
+            f"| {label.name} | {label.zh} | {cut:.2f} | {percent(c['precision'])} | {percent(c['recall'])} | {percent(c['f1'])} | {c['support']} |"
+        )
     lines += ["", "## Limits", "",
               "Written sentences by many authors, not recorded calls. A sentence is judged alone. Labels are functions by the guide; whether one is allowed is for the norm to say.", ""]  # fmt: skip
     return "\n".join(lines)
 
 
 def run(config: dict, prepared: Path, calibrated: Path, exported: Path, out: Path, gold: Path) -> None:
-    with stage(out, inputs=config, code=[Path(__file__)], files=[exported / "model.onnx", calibrated / "calibration.json", gold]) as done:
+    with stage(
+        out, inputs=config, code=[Path(__file__)], files=[exported / "model.onnx", calibrated / "calibration.json", gold, RULES]
+    ) as done:
         if done is None:
             return
         facts: dict[str, Any] = {}

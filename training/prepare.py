@@ -44,20 +44,18 @@ def to_dataset(examples: list[Example]) -> Dataset:
     })  # fmt: skip
 
 
-def held_out_authors(authors: Iterable[str], share: float) -> list[str]:
-    """Every k-th author in the order of names, so that about `share` of them are held out. Adding authors at the end moves none."""
-    step = round(1 / share)
-    return [a for i, a in enumerate(sorted(set(authors))) if i % step == step - 1]
-
-
 def run(config: dict, out: Path) -> None:
     folder = Path(config["data"])
     with stage(out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[folder]) as done:
         if done is None:
             return
         examples = read_folder(folder)
-        held = config["held_out"]
-        authors = held if isinstance(held, list) else held_out_authors((e.fields["author"] for e in examples), held)
-        parts = {"train": [e for e in examples if e.fields["author"] not in authors], "held": [e for e in examples if e.fields["author"] in authors]}
+        authors = config["held_out"]
+        if unknown := set(authors) - {e.fields.get("author") for e in examples}:
+            raise SystemExit(f"held_out: {folder} has no sentences by {', '.join(sorted(unknown))}")
+        parts = {
+            "train": [e for e in examples if e.fields["author"] not in authors],
+            "held": [e for e in examples if e.fields["author"] in authors],
+        }
         DatasetDict({name: to_dataset(part) for name, part in parts.items()}).save_to_disk(str(out / "dataset"))
         done.update({name: len(part) for name, part in parts.items()}, held_out=authors)

@@ -23,7 +23,9 @@ def run(evaluated: Path, exported: Path, models: Path) -> str:
     checkpoint = models / "checkpoint"
     shutil.rmtree(checkpoint, ignore_errors=True)
     shutil.copytree(exported / "checkpoint", checkpoint)
-    (checkpoint / "svcnorm.json").write_text(json.dumps({"bundle": bundle.id, "labels_digest": bundle.manifest["labels_digest"]}) + "\n", encoding="utf-8")
+    (checkpoint / "svcnorm.json").write_text(
+        json.dumps({"bundle": bundle.id, "labels_digest": bundle.manifest["labels_digest"]}) + "\n", encoding="utf-8"
+    )
 
     current = models / "CURRENT.part"
     current.write_text(bundle.id + "\n", encoding="utf-8")

@@ -27,7 +27,19 @@ from svcnorm.labels import NAMES
 from training.metrics import macro_average_precision, multilabel_f1
 from training.stage import stage
 
-TAKES = ("layers", "pooling_layer", "max_tokens", "learning_rate", "head_factor", "epochs", "batch_size", "warmup", "weight_decay", "seed", "dropout")
+TAKES = (
+    "layers",
+    "pooling_layer",
+    "max_tokens",
+    "learning_rate",
+    "head_factor",
+    "epochs",
+    "batch_size",
+    "warmup",
+    "weight_decay",
+    "seed",
+    "dropout",
+)
 
 
 def load_model(base: str | Path, config: dict) -> torch.nn.Module:
@@ -117,10 +129,15 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = load_model(base, config)
         encode = lambda rows: tokenizer(rows["text"], truncation=True, max_length=config["max_tokens"], return_token_type_ids=False)  # noqa: E731
-        encoded = data.map(encode, batched=True, keep_in_memory=True, remove_columns=[c for c in data["train"].column_names if c != "labels"])
+        encoded = data.map(
+            encode, batched=True, keep_in_memory=True, remove_columns=[c for c in data["train"].column_names if c != "labels"]
+        )
         encoded = encoded.with_format("torch")
         collate = DataCollatorWithPadding(tokenizer)
-        start = [collate([encoded["train"][j] for j in range(i, min(i + 32, len(encoded["train"])))]) for i in range(0, min(1024, len(encoded["train"])), 32)]
+        start = [
+            collate([encoded["train"][j] for j in range(i, min(i + 32, len(encoded["train"])))])
+            for i in range(0, min(1024, len(encoded["train"])), 32)
+        ]
         start_head(model, start, np.array(data["train"]["labels"]).mean(0))
         arguments = TrainingArguments(
             output_dir=str(out / "run"), num_train_epochs=config["epochs"], learning_rate=config["learning_rate"], weight_decay=config["weight_decay"],

@@ -26,7 +26,13 @@ def write_e5s1(path: Path, pieces: list[str], tensors: dict[str, tuple[np.ndarra
     offsets = np.cumsum([0] + [len(p.encode()) for p in pieces]).astype("<u4")
     head = b"E5S1" + struct.pack("<8i", 1, 32, 1, 2, 64, len(pieces), 16, 1) + struct.pack("<fi", 1e-12, 32)
     head += struct.pack("<5i", len(pieces), 0, 2, 1, 3) + struct.pack("<Q", len(blob))
-    head += offsets.tobytes() + np.arange(len(pieces), dtype="<f4").tobytes() + blob + struct.pack("<iI", 0, 0) + struct.pack("<i", len(tensors))
+    head += (
+        offsets.tobytes()
+        + np.arange(len(pieces), dtype="<f4").tobytes()
+        + blob
+        + struct.pack("<iI", 0, 0)
+        + struct.pack("<i", len(tensors))
+    )
     directory = sum(2 + len(n) + 21 for n in tensors)
     at, table, data = len(head) + directory, b"", b""
     for name, (values, packed) in tensors.items():

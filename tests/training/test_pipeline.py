@@ -17,9 +17,8 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, P
 from svcnorm import Classifier
 from svcnorm.evaluation import evaluate
 from svcnorm.labels import LABELS, NAMES
-from training import calibrate, train
+from training import calibrate, prepare, train
 from training.metrics import multilabel_f1
-from training.prepare import held_out_authors
 from training.stage import stage
 
 ROOT = Path(__file__).parents[2]
@@ -29,14 +28,30 @@ ROOT = Path(__file__).parents[2]
 def tiny_base(tmp_path_factory) -> Path:
     """A BERT of one small layer with a WordPiece vocabulary of single characters, as other Chinese bases have."""
     path = tmp_path_factory.mktemp("base")
-    characters = sorted({c for f in (ROOT / "data" / "train").glob("*.jsonl") for line in f.read_text(encoding="utf-8").splitlines()[:60] for c in json.loads(line)["text"]})
+    characters = sorted(
+        {
+            c
+            for f in (ROOT / "data" / "train").glob("*.jsonl")
+            for line in f.read_text(encoding="utf-8").splitlines()[:60]
+            for c in json.loads(line)["text"]
+        }
+    )
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
     tokenizer = Tokenizer(models.WordPiece({w: i for i, w in enumerate(vocabulary)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]").save_pretrained(path)
-    config = BertConfig(vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]"
+    ).save_pretrained(path)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
     BertModel(config).save_pretrained(path)
     return path
 
@@ -45,7 +60,10 @@ def tiny_base(tmp_path_factory) -> Path:
 def run(tiny_base, tmp_path_factory):
     """The whole pipeline on a few sentences, as the command that users type."""
     work = tmp_path_factory.mktemp("work")
-    for part, files, n in (("train", sorted((ROOT / "data" / "train").glob("*.jsonl"))[:5], 60), ("gold", sorted((ROOT / "data" / "gold").glob("*.jsonl"))[:1], 40)):
+    for part, files, n in (
+        ("train", sorted((ROOT / "data" / "train").glob("*.jsonl"))[:5], 60),
+        ("gold", sorted((ROOT / "data" / "gold").glob("*.jsonl"))[:1], 40),
+    ):
         (work / part).mkdir()
         for f in files:
             (work / part / f.name).write_text("\n".join(f.read_text(encoding="utf-8").splitlines()[:n]), encoding="utf-8")
@@ -133,10 +151,10 @@ def test_changed_inputs_run_a_stage_again(tmp_path):
     assert ran == [True, False, True]
 
 
-def test_held_out_authors_stay_held_out_when_authors_are_added_behind_them():
-    first = [f"a{i:02d}" for i in range(10)]
-    assert held_out_authors(first, 0.2) == ["a04", "a09"]
-    assert held_out_authors([*first, "b01", "b02"], 0.2)[:2] == ["a04", "a09"]
+def test_a_held_out_author_that_wrote_nothing_is_named(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "好", "labels": [], "author": "a"}')
+    with pytest.raises(SystemExit, match="has no sentences by b"):
+        prepare.run({"data": str(tmp_path), "held_out": ["a", "b"]}, tmp_path / "out")
 
 
 def test_a_hub_name_is_passed_on_to_from_pretrained(monkeypatch):
@@ -144,7 +162,9 @@ def test_a_hub_name_is_passed_on_to_from_pretrained(monkeypatch):
 
     def from_pretrained(name, **kwargs):
         asked.append((name, kwargs["num_labels"]))
-        return BertForSequenceClassification(BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=8, num_labels=31))
+        return BertForSequenceClassification(
+            BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=3, num_attention_heads=2, intermediate_size=8, num_labels=31)
+        )
 
     monkeypatch.setattr(train.AutoModelForSequenceClassification, "from_pretrained", from_pretrained)
     model = train.load_model("hfl/rbt3", {"layers": 2, "pooling_layer": True, "dropout": 0.1})
@@ -155,7 +175,15 @@ def test_a_hub_name_is_passed_on_to_from_pretrained(monkeypatch):
 def test_the_pooling_layer_starts_as_a_mean_over_the_tokens():
     import torch
 
-    config = BertConfig(hidden_size=16, num_attention_heads=2, intermediate_size=32, num_hidden_layers=1, hidden_dropout_prob=0, attention_probs_dropout_prob=0, _attn_implementation="eager")
+    config = BertConfig(
+        hidden_size=16,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        hidden_dropout_prob=0,
+        attention_probs_dropout_prob=0,
+        _attn_implementation="eager",
+    )
     model = BertModel(config).eval()
     layer = train.mean_layer(model.encoder.layer[0], config).eval()
     x = torch.randn(1, 7, 16)
