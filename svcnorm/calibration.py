@@ -12,18 +12,21 @@ from svcnorm.errors import BundleError
 from svcnorm.labels import NAMES
 
 FORMAT = 1
+_KEYS = ("slope", "offset", "threshold", "with_rule", "low", "high")
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Per label: Platt scaling (slope and offset of the logit), the threshold, and the unsure band around it.
+    """Per label: Platt scaling (slope and offset of the logit), the thresholds, and the unsure band.
 
-    All arrays have the shape (len(LABELS),); `low <= threshold <= high` are probabilities in [0, 1].
+    All arrays have the shape (len(LABELS),). `with_rule` is the probability that suffices where a rule hits; `low` to `high` is the
+    unsure band: 0 <= with_rule <= low <= threshold <= high <= 1.
     """
 
     slope: NDArray[np.float32]
     offset: NDArray[np.float32]
     threshold: NDArray[np.float32]
+    with_rule: NDArray[np.float32]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
 
@@ -33,28 +36,22 @@ class Calibration:
         return (1 / (1 + np.exp(-z))).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        rows = zip(NAMES, self.slope, self.offset, self.threshold, self.low, self.high, strict=True)
-        keys = ("slope", "offset", "threshold", "low", "high")
-        return {"format": FORMAT, "labels": {name: {k: round(float(v), 6) for k, v in zip(keys, row, strict=True)} for name, *row in rows}}
+        rows = zip(NAMES, *(getattr(self, k) for k in _KEYS), strict=True)
+        return {"format": FORMAT, "labels": {name: {k: round(float(v), 6) for k, v in zip(_KEYS, row, strict=True)} for name, *row in rows}}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Calibration:
         """Raises `BundleError` if a label or a number is missing or out of order."""
         try:
             rows = [content["labels"][name] for name in NAMES]
-            columns = {k: np.array([row[k] for row in rows], np.float32) for k in ("slope", "offset", "threshold", "low", "high")}
+            columns = {k: np.array([row[k] for row in rows], np.float32) for k in _KEYS}
         except (KeyError, TypeError, ValueError) as e:
             raise BundleError(f"calibration.json: no usable entry {e}; restore the model folder from its source") from None
         made = cls(**columns)
-        bad = [
-            n
-            for n, ok in zip(
-                NAMES, (made.low >= 0) & (made.low <= made.threshold) & (made.threshold <= made.high) & (made.high <= 1), strict=True
-            )
-            if not ok
-        ]
+        steps = np.stack([np.zeros(len(NAMES)), made.with_rule, made.low, made.threshold, made.high, np.ones(len(NAMES))])
+        bad = [name for name, ok in zip(NAMES, (np.diff(steps, axis=0) >= 0).all(axis=0), strict=True) if not ok]
         if content.get("format") != FORMAT or bad:
             raise BundleError(
-                f"calibration.json: 0 <= low <= threshold <= high <= 1 does not hold for {', '.join(bad)}; export the model again"
+                f"calibration.json: 0 <= with_rule <= low <= threshold <= high <= 1 does not hold for {', '.join(bad)}; export the model again"
             )
         return made

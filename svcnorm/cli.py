@@ -29,7 +29,7 @@ WORDS = {  # English -> Chinese, for what people read; JSON keeps its English ke
     "clause": "条款", "severity": "严重程度", "say instead": "建议说法", "role": "角色", "step": "步骤", "status": "结果", "turn": "轮次", "rules": "规则",
     "forbidden": "禁止", "avoid": "避免", "standard": "规范", "recommended": "推荐", "passed": "符合", "missed": "缺失", "not_applicable": "不适用",
     "model": "模型", "rule": "规则", "both": "模型+规则", "review": "待复核", "agent": "坐席", "customer": "客户", "unknown": "未知", "call": "通话",
-    "threshold": "阈值", "unsure from": "存疑下限", "unsure to": "存疑上限", "rules only": "仅规则", "norm": "规范", "name": "名称", "title": "标题", "judgement": "评判",
+    "threshold": "阈值", "with a rule": "有规则时", "unsure from": "存疑下限", "unsure to": "存疑上限", "rules only": "仅规则", "norm": "规范", "name": "名称", "title": "标题", "judgement": "评判",
     "breaches": "违规", "steps": "流程步骤", "missing": "缺失",
 }  # fmt: skip
 COLOURS = {Group.COURTESY: "green", Group.HANDLING: "cyan", Group.TABOO: "red"}
@@ -105,10 +105,10 @@ def predict(source: str, form: str, whole: bool, norm: str, model: str | None, r
     say = Reader(lang)
     predicted = _labelled(rows, classifier, whole)
     if form == "json":
-        click.echo(json.dumps([{**row, **p.to_dict()} for row, p in predicted], ensure_ascii=False, indent=2))
+        click.echo(_json([{**row, **p.to_dict()} for row, p in predicted], indent=2))
     elif form == "jsonl":
         for row, p in _progress(predicted):
-            click.echo(json.dumps({**row, **p.to_dict()}, ensure_ascii=False))
+            click.echo(_json({**row, **p.to_dict()}))
     else:
         click.echo(_judge_line(say, classifier))
         for _, p in predicted:
@@ -134,10 +134,10 @@ def audit_command(file: Path, form: str, norm: str, model: str | None, rules_onl
     say = Reader(lang)
     audits = (audit(call, classifier) for call in read_calls(file, problems.append))
     if form == "json":
-        click.echo(json.dumps([a.to_dict() for a in audits], ensure_ascii=False, indent=2))
+        click.echo(_json([a.to_dict() for a in audits], indent=2))
     elif form == "jsonl":
         for a in _progress(audits):
-            click.echo(json.dumps(a.to_dict(), ensure_ascii=False))
+            click.echo(_json(a.to_dict()))
     else:
         click.echo(_judge_line(say, classifier))
         for a in audits:
@@ -223,7 +223,7 @@ def model_show(name: str | None, lang: str) -> None:
     facts = {k: v for k, v in bundle.manifest.items() if k not in ("files", "labels", "format")}
     click.echo(
         "\n".join(
-            f"{k}: {json.dumps(v, ensure_ascii=False) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()
+            f"{k}: {_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()
         )
     )
     c = bundle.calibration
@@ -273,7 +273,7 @@ def _jsonl_texts(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _lines(path: Path, stdin: bool, problems: list[str]) -> Iterator[dict[str, Any]]:
-    with click.get_binary_stream("stdin") if stdin else path.open("rb") as f:
+    with sys.stdin.buffer if stdin else path.open("rb") as f:
         for number, raw in enumerate(f, 1):
             try:
                 text = raw.decode("utf-8-sig").rstrip("\r\n")
@@ -322,7 +322,7 @@ def _sentence_cells(say: Reader, s: Sentence) -> list[str]:
     return [
         s.text, "\n".join(filter(None, [names, review])) or "–",
         each(lambda f: "–" if f.probability is None else f"{f.probability:.2f}"),
-        each(lambda f: "、".join(e.text for e in f.evidence) or "–"),
+        each(lambda f: "、".join(dict.fromkeys(e.text for e in f.evidence)) or "–"),
         each(lambda f: (f.clause or "–") + (f" → {f.say_instead}" if f.breach and f.say_instead else "")),
     ]  # fmt: skip
 
@@ -353,6 +353,20 @@ def _print_audit(say: Reader, a: CallAudit) -> None:
     )
 
 
+def _json(value: Any, indent: int | None = None) -> str:
+    """JSON with its Chinese readable, unless it holds a lone surrogate, which no output can take but as an escape."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if _encodable(text) else json.dumps(value, indent=indent)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in click.unstyle(text))
 
@@ -380,4 +394,4 @@ def _table(say: Reader, rows: Sequence[Sequence[str]], header: Sequence[str]) ->
         for n in range(max(map(len, row))):
             line = [cell[n] if n < len(cell) else "" for cell in row]
             out.append("  ".join(text + " " * (w - _width(text)) for text, w in zip(line, widths, strict=True)).rstrip())
-    return "\n".join(out)
+    return "\n".join(out).encode(errors="replace").decode()  # a lone surrogate shows as ?

@@ -4,12 +4,13 @@
 |----------------------------------------|-------------------|---------------------------------------------------|
 | p >= threshold                         | none              | finding, source `model`                           |
 | p >= threshold                         | any               | finding, source `both`, with evidence             |
-| low <= p < threshold (the unsure band) | any               | finding, source `rule`, with evidence             |
-| p < low                                | one that decides  | finding, source `rule`, with that evidence        |
-| p < low                                | others            | none                                              |
+| with_rule <= p < threshold             | any               | finding, source `rule`, with evidence             |
+| p < with_rule                          | one that decides  | finding, source `rule`, with that evidence        |
+| p < with_rule                          | others            | none                                              |
 | no model, by the caller's choice       | any               | finding, source `rule`, probability `None`        |
 
-A label with low <= p < high and no hit to settle it is unsure: the sentence is for a person to review.
+A label in its unsure band (low <= p < high) that no hit settles is unsure: the sentence is for a person to review. The numbers are
+the bundle's, label by label (`svcnorm.calibration`).
 """
 
 from __future__ import annotations
@@ -52,12 +53,12 @@ def fuse(
 
     decisions, unsure = [], []
     sure = probabilities >= calibration.threshold
-    for i in np.flatnonzero(sure | (probabilities >= calibration.low)) if not by_label else range(len(NAMES)):
+    for i in np.flatnonzero(probabilities >= calibration.low) if not by_label else range(len(NAMES)):
         name, p = NAMES[i], float(probabilities[i])
         support = tuple(by_label.get(name, ()))
         if sure[i]:
             decisions.append(Decision(name, "both" if support else "model", p, support))
-        elif p >= calibration.low[i] and support:
+        elif p >= calibration.with_rule[i] and support:
             decisions.append(Decision(name, "rule", p, support))
         elif deciding := tuple(h for h in support if h.rule.decides):
             decisions.append(Decision(name, "rule", p, deciding))

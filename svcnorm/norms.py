@@ -32,6 +32,7 @@ _WITHIN = {"anywhere": 0, "opening": 2, "ending": 3, "after": 3}
 _FILLER = r"(?:嗯|呃|啊|哦|唉|哎|诶|欸|噢|喔|额|那个|这个|就是|然后|那么|那|[，,。、_~～… ])*"
 _TAIL = r"(?:[啊呀呢哈哦嘛哟啦]|先生|女士|[，,。！!、_~～… ])*"
 _GAP = r"[^，,。！!？?；;]{0,8}"  # … in a phrase
+_MARKS = "，,。！!？?；;、：:_~～… "
 _FORMS = {  # how a list of phrases becomes a pattern
     "any": "(?:{})",
     "start": f"^{_FILLER}(?:{{}})",
@@ -70,9 +71,9 @@ class Rule:
 
     def span(self, sentence: str) -> Span | None:
         """Where the rule hits the (normalised) sentence, or `None`."""
-        if (span := self.pattern.span(sentence)) is None or (self.unless and self.unless.span(sentence)):
+        if self.unless and self.unless.matches(sentence):
             return None
-        return span
+        return self.pattern.span(sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Trait:
 
     def holds(self, text: str, labels: Iterable[str]) -> bool:
         """`text` is normalised."""
-        return not set(self.labels).isdisjoint(labels) or bool(self.says and self.says.span(text))
+        return not set(self.labels).isdisjoint(labels) or bool(self.says and self.says.matches(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +207,18 @@ class Pattern:
         return cls(source, re2.compile(source, options=_options()))
 
     def span(self, text: str) -> Span | None:
-        found = self.compiled.search(text)
-        return Span(*found.span()) if found and found.end() > found.start() else None
+        """The first match, without the marks at its ends that a pattern needs only to see where a phrase stops."""
+        if not (found := self.compiled.search(text)):
+            return None
+        start, end = found.span()
+        while start < end and text[start] in _MARKS:
+            start += 1
+        while end > start and text[end - 1] in _MARKS:
+            end -= 1
+        return Span(start, end) if start < end else Span(*found.span())
+
+    def matches(self, text: str) -> bool:
+        return bool(self.compiled.search(text))
 
     def __reduce__(self) -> tuple:  # a compiled pattern does not travel to another process; its source does
         return Pattern.of, (self.source,)

@@ -11,7 +11,7 @@ from svcnorm.bundle import write_manifest
 from svcnorm.calibration import Calibration
 from svcnorm.labels import LABELS, NAMES
 
-FLAT = Calibration(*(np.full(len(LABELS), v, np.float32) for v in (1.0, 0.0, 0.5, 0.3, 0.7)))
+FLAT = Calibration(*(np.full(len(LABELS), v, np.float32) for v in (1.0, 0.0, 0.5, 0.2, 0.3, 0.7)))
 
 
 class FakeScorer:

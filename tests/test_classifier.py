@@ -22,7 +22,7 @@ TEXTS = [
 
 
 def fake() -> Classifier:
-    return Classifier(FakeScorer({"您好": {"greeting": 0.9}, "办法": {"pushback": 0.4}}), Norm.load("base"))
+    return Classifier(FakeScorer({"您好": {"greeting": 0.9}, "辦法": {"pushback": 0.4}}), Norm.load("base"))
 
 
 def test_a_call_is_labelled_with_places_in_the_callers_text():
@@ -42,7 +42,8 @@ def test_without_a_model_every_finding_says_rule_and_has_no_probability():
 
 
 def test_predict_and_predict_many_agree_in_order(classifier):
-    assert list(classifier.predict_many(TEXTS)) == [classifier.predict(t) for t in TEXTS]
+    many, one = list(classifier.predict_many(TEXTS)), [classifier.predict(t) for t in TEXTS]
+    assert [(p.text, [s.span for s in p], p.labels) for p in many] == [(p.text, [s.span for s in p], p.labels) for p in one]
 
 
 def test_what_shares_the_batch_changes_no_probability_by_more_than_rounding(classifier):

@@ -64,6 +64,14 @@ def test_standard_input_has_a_text_a_line_and_need_not_be_utf8_throughout():
     assert "standard input:2: not UTF-8" in result.stderr
 
 
+def test_a_lone_surrogate_in_the_input_breaks_no_output(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "好\\ud800的"}\n{"text": "您好"}\n', encoding="utf-8")
+    rows = [json.loads(line) for line in run("predict", "--rules-only", path, "--format", "jsonl").output.splitlines()]
+    assert [r["text"] for r in rows] == ["好\ud800的", "您好"]
+    assert run("predict", "--rules-only", path).exit_code == 0
+
+
 def test_json_is_one_document(tmp_path):
     assert [p["text"] for p in json.loads(run("predict", "--rules-only", "您好", "--format", "json").output)] == ["您好"]
 

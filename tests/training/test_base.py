@@ -9,7 +9,7 @@ import pytest
 
 base = pytest.importorskip("training.base")
 
-BUILT = Path(__file__).parents[2] / "build" / "base"
+BUILT = Path(__file__).parents[2] / "build" / "encoder"
 
 
 def quantise(weights: np.ndarray) -> bytes:
