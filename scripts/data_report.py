@@ -105,7 +105,10 @@ def real_speech_rows() -> list[list]:
     ours = {look: figures(looks[look]) for look in LOOKS}
     rows = []
     for name, (real, distance) in REAL.items():
-        cells = [f"{ours[look][name]:.0f} / {real[i]}" + ("" if abs(ours[look][name] - real[i]) <= distance else " !") for i, look in enumerate(LOOKS)]
+        cells = [
+            f"{ours[look][name]:.0f} / {real[i]}" + ("" if abs(ours[look][name] - real[i]) <= distance else " !")
+            for i, look in enumerate(LOOKS)
+        ]
         rows.append([name, *cells, f"± {distance}"])
     return rows
 
@@ -114,7 +117,13 @@ def label_mix_rows() -> list[list]:
     looks = by_look("train")
     counts = {look: Counter(n for e in looks[look] for n in e.labels) for look in LOOKS}
     return [
-        [f"`{n}`", *(f"{100 * counts[look][n] / max(len(looks[look]), 1):.0f} / {REAL_LABELS[look].get(n, '≤1' if look == 'asr' else '–')}" for look in LOOKS)]
+        [
+            f"`{n}`",
+            *(
+                f"{100 * counts[look][n] / max(len(looks[look]), 1):.0f} / {REAL_LABELS[look].get(n, '≤1' if look == 'asr' else '–')}"
+                for look in LOOKS
+            ),
+        ]
         for n in NAMES
     ]
 
@@ -127,9 +136,21 @@ def label_rows() -> list[list]:
     rows = []
     for label in LABELS:
         n = label.name
-        k = {part: kappa([n in r["author"] for r in rows_], [n in r["annotator"] for r in rows_]) if rows_ else None for part, rows_ in notes.items()}
+        k = {
+            part: kappa([n in r["author"] for r in rows_], [n in r["annotator"] for r in rows_]) if rows_ else None
+            for part, rows_ in notes.items()
+        }
         f1 = human["gold"].labels[n].f1
-        rows.append([f"`{n}`", label.zh, counts["train"][n], counts["gold"][n], *("–" if k[p] is None else f"{k[p]:.2f}" for p in PARTS), "–" if f1 is None else f"{f1:.2f}"])
+        rows.append(
+            [
+                f"`{n}`",
+                label.zh,
+                counts["train"][n],
+                counts["gold"][n],
+                *("–" if k[p] is None else f"{k[p]:.2f}" for p in PARTS),
+                "–" if f1 is None else f"{f1:.2f}",
+            ]
+        )
     return rows
 
 
@@ -149,8 +170,13 @@ def card() -> str:
         [
             (DATA / "about.md").read_text(encoding="utf-8"),
             "## Size\n",
-            table(["part", "agent sentences", "of these in calls", "calls", "authors", "labelled twice", "clean", "asr", "chat", "hard"], totals),
-            f"Turns per call: {turns[0]} to {turns[-1]}, median {turns[len(turns) // 2]}. Domains of train: " + ", ".join(f"{d} {n}" for d, n in domains.most_common()) + ".\n",
+            table(
+                ["part", "agent sentences", "of these in calls", "calls", "authors", "labelled twice", "clean", "asr", "chat", "hard"],
+                totals,
+            ),
+            f"Turns per call: {turns[0]} to {turns[-1]}, median {turns[len(turns) // 2]}. Domains of train: "
+            + ", ".join(f"{d} {n}" for d, n in domains.most_common())
+            + ".\n",
             "## Labels, agreement, human level\n",
             "Kappa is Cohen's, between the author and a blind annotator who saw the text alone; human F1 is that of the blind annotator against the adjudicated labels of gold.\n",
             table(["label", "中文", "train", "gold", "kappa, train", "kappa, gold", "human F1, gold"], label_rows()),
@@ -170,7 +196,9 @@ def bars(title: str, values: dict[str, float], *, unit: str = "") -> str:
     lines = []
     for i, (name, value) in enumerate(values.items()):
         y, length = i * row, 380 * value / top
-        lines.append(f'<text x="190" y="{y + 14}" text-anchor="end">{html.escape(name)}</text><rect x="200" y="{y + 3}" width="{length:.1f}" height="14"/><text x="{206 + length:.1f}" y="{y + 14}">{value:.0f}{unit}</text>')
+        lines.append(
+            f'<text x="190" y="{y + 14}" text-anchor="end">{html.escape(name)}</text><rect x="200" y="{y + 3}" width="{length:.1f}" height="14"/><text x="{206 + length:.1f}" y="{y + 14}">{value:.0f}{unit}</text>'
+        )
     return f'<h2>{html.escape(title)}</h2><svg viewBox="0 0 {width} {row * len(values)}" role="img">{"".join(lines)}</svg>'
 
 
@@ -178,7 +206,9 @@ def plots() -> str:
     train = sentences("train")
     counts = {part: Counter(n for e in sentences(part) for n in e.labels) for part in PARTS}
     lengths = Counter(min(len(e.text) // 10, 12) for e in train)
-    style = "body{font:15px/1.5 sans-serif;max-width:720px;margin:2em auto;padding:0 1em}svg{width:100%;font:12px sans-serif}rect{fill:#4477aa}"
+    style = (
+        "body{font:15px/1.5 sans-serif;max-width:720px;margin:2em auto;padding:0 1em}svg{width:100%;font:12px sans-serif}rect{fill:#4477aa}"
+    )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>svcnorm data</title><style>{style}</style>'
         "<h1>svcnorm: the corpus</h1><p>Written by <code>make data-report</code>; the tables are in data/README.md.</p>"

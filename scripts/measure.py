@@ -1,10 +1,9 @@
-"""What svcnorm costs on this machine: import, first label, one sentence, bulk, memory, size of the plain install's own parts.
+"""What svcnorm costs on this machine: import, first label, one sentence, bulk, memory, bundle.
 
 python scripts/measure.py
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,9 +14,14 @@ SENTENCE = "您好，这边帮您查询一下，请您稍等好吗？"  # 19 cha
 IMPORT = "import time; t = time.perf_counter(); import svcnorm; print(time.perf_counter() - t)"
 FIRST = "import time; t = time.perf_counter(); import svcnorm; svcnorm.Classifier.load().predict('您好'); print(time.perf_counter() - t)"
 
+MEMORY = """import svcnorm
+c = svcnorm.Classifier.load()
+list(c.predict_many(["您好，这边帮您查询一下，请您稍等好吗？"] * 640))
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS")))"""
+
 
 def fresh(code: str, repeats: int = 7) -> float:
-    """Median seconds that `code` prints, each time in a fresh interpreter."""
+    """Median of the number that `code` prints, each time in a fresh interpreter."""
     return statistics.median(
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(repeats)
     )
@@ -53,7 +57,7 @@ def main() -> None:
             n = sum(len(p.sentences) for p in bulk.predict_many(texts, split=False))
             rates.append(n / (time.perf_counter() - start))
         out[f"sentences/s in bulk, {threads} thread(s)"] = round(statistics.median(rates))
-    out["peak memory, MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    out["resident memory after 640 sentences, MB"] = round(fresh(MEMORY, 3) / 1024)
     bundle = open_bundle()
     out["bundle, MB"] = round(sum(p.stat().st_size for p in bundle.path.iterdir()) / 1e6, 1)
     print(json.dumps(out, indent=1))

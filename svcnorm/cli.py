@@ -221,11 +221,7 @@ def model_show(name: str | None, lang: str) -> None:
     """Where a model comes from, and its threshold and unsure band for each label."""
     say, bundle = Reader(lang), open_bundle(name)
     facts = {k: v for k, v in bundle.manifest.items() if k not in ("files", "labels", "format")}
-    click.echo(
-        "\n".join(
-            f"{k}: {_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()
-        )
-    )
+    click.echo("\n".join(f"{k}: {_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
     c = bundle.calibration
     rows = [
         [say.label(x.name), f"{t:.2f}", f"{lo:.2f}", f"{hi:.2f}"] for x, t, lo, hi in zip(LABELS, c.threshold, c.low, c.high, strict=True)

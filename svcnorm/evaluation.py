@@ -67,7 +67,7 @@ class Evaluation:
         return sum(found) / len(found) if found else None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"sentences": self.sentences, "micro_f1": self.micro.f1, "macro_f1": self.macro_f1, "exact_match": self.exact / self.sentences if self.sentences else None,
+        return {"sentences": self.sentences, "micro": self.micro.to_dict(), "micro_f1": self.micro.f1, "macro_f1": self.macro_f1, "exact_match": self.exact / self.sentences if self.sentences else None,
                 "taboo": self.taboo.to_dict(), "labels": {name: c.to_dict() for name, c in self.labels.items()}}  # fmt: skip
 
 

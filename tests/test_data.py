@@ -66,6 +66,27 @@ def test_no_sentence_of_gold_stands_in_train_alike_or_nearly_so():
     assert near == []
 
 
+def contrast():
+    return [row for _, row in read_rows(DATA / "contrast.jsonl")]
+
+
+def test_contrast_pairs_differ_in_their_labels_unless_their_capability_is_to_keep_them():
+    keeping = {"homophone_slip", "missing_punctuation", "traditional", "nin_ni_swap", "name_number_swap"}
+    pairs = contrast()
+    assert len(pairs) >= 500
+    for row in pairs:
+        first, second = row["first"], row["second"]
+        assert first["text"] != second["text"], row["id"]
+        assert set(first["labels"]) | set(second["labels"]) <= set(NAMES), row["id"]
+        assert (first["labels"] == second["labels"]) == (row["capability"] in keeping), row["id"]
+
+
+def test_no_contrast_sentence_stands_in_train():
+    known = {"".join(c for c in normalise(e.text) if c.isalnum()) for e in sentences("train")}
+    texts = ["".join(c for c in normalise(row[side]["text"]) if c.isalnum()) for row in contrast() for side in ("first", "second")]
+    assert [t for t in texts if len(t) > 6 and t in known] == []
+
+
 def test_no_real_looking_number_stands_in_the_corpus():
     import re
 
@@ -81,3 +102,8 @@ def test_the_training_code_reads_gold_in_its_last_measurement_only():
         if "gold" in p.read_text(encoding="utf-8").replace("data/gold and data/contrast are never read", "")
     }
     assert readers == {"__main__.py", "evaluate.py"}
+
+
+def test_every_sentence_of_gold_was_labelled_twice_and_carries_the_adjudicated_labels():
+    final = {row["id"]: row["final"] for path in (DATA / "annotations").glob("*.jsonl") for _, row in read_rows(path)}
+    assert [e.id for e in sentences("gold") if final.get(e.id) != list(e.labels)] == []

@@ -197,3 +197,12 @@ def test_a_norm_is_the_same_with_and_without_the_compiled_yaml_parser(name, monk
     fast = Norm.load(name)
     monkeypatch.delattr(yaml, "CSafeLoader")
     assert Norm.load(name) == fast
+
+
+def test_a_norm_finds_the_phrases_of_its_own_document(classifier):
+    """Rules and model together, under each document's norm: scripts/norm_phrases.py prints the table."""
+    from scripts.norm_phrases import found_labels, phrases
+
+    rows = list(phrases())
+    found = found_labels(classifier.scorer, rows)
+    assert sum(found) / len(rows) >= 0.95

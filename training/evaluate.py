@@ -20,7 +20,7 @@ from svcnorm.examples import Example
 from svcnorm.labels import LABELS
 from svcnorm.norms import Norm
 from training.prepare import read_folder, targets
-from training.stage import fingerprint, stage
+from training.stage import stage
 
 RULES = Path(svcnorm.__file__).parent / "rulebooks" / "base.yaml"
 
@@ -70,8 +70,8 @@ def card(bundle_id: str, config: dict, facts: dict[str, Any], found: dict[str, A
         "## On data/gold (never used to train, tune or choose)", "",
         "| part | sentences | micro-F1 | macro-F1 | taboo precision | taboo recall | exact |", "|---|---|---|---|---|---|---|",
         *(f"| {name} | {e['sentences']} | {percent(e['micro_f1'])} | {percent(e['macro_f1'])} | {percent(e['taboo']['precision'])} | {percent(e['taboo']['recall'])} | {percent(e['exact_match'])} |" for name, e in parts.items()),
-        "", "| decided by | micro-F1 | macro-F1 |", "|---|---|---|",
-        *(f"| {way} | {percent(e['gold']['micro_f1'])} | {percent(e['gold']['macro_f1'])} |" for way, e in found.items()),
+        "", "| decided by | precision | recall | micro-F1 | macro-F1 |", "|---|---|---|---|---|",
+        *(f"| {way} | {percent(e['gold']['micro']['precision'])} | {percent(e['gold']['micro']['recall'])} | {percent(e['gold']['micro_f1'])} | {percent(e['gold']['macro_f1'])} |" for way, e in found.items()),
         "", "## Per label", "", "| label | 中文 | threshold | precision | recall | F1 | support |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for label, cut in zip(LABELS, calibration.threshold, strict=True):
@@ -96,7 +96,11 @@ def run(config: dict, prepared: Path, calibrated: Path, exported: Path, out: Pat
         for source in (exported / "model.onnx", exported / "tokenizer.json", calibrated / "calibration.json"):
             shutil.copy(source, out / source.name)
         bundle_id = f"{config['name']}-{sha256_file(out / 'model.onnx')[:8]}"
-        provenance = {"base_model": config["base_model"], "config": config, "train_digest": fingerprint(None, [Path(config["data"])])}
+        provenance = {
+            "base_model": config["base_model"],
+            "config": config,
+            "prepared_digest": json.loads((prepared / "done.json").read_text(encoding="utf-8"))["fingerprint"],
+        }
         seal = lambda: write_manifest(out, id=bundle_id, max_tokens=config["max_tokens"], **provenance)  # noqa: E731
         (out / "README.md").write_text("", encoding="utf-8")
         seal()

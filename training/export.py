@@ -5,8 +5,8 @@ What is done to the graph, and why it changes nothing that matters:
 - the word embedding is stored in int8 with a scale per row and read back into float (the largest table, no arithmetic in int8);
 - attention is fused by ONNX Runtime's transformer optimizer (exact);
 - matrix products are quantised to int8 per output channel in reduced range (7 bits), because 8-bit products overflow their 16-bit
-  accumulators on CPUs with AVX2 but without VNNI; the feed-forward's second product, whose inputs have outliers, stays in float
-  (half precision in the file).
+  accumulators on CPUs with AVX2 but without VNNI; in the last three layers the feed-forward's second product, whose inputs have
+  outliers, stays in float (half precision in the file).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from training.stage import stage
 
 OPSET = 17
+FLOAT_LAYERS = 3
 
 
 class Int8Embedding(torch.nn.Module):
@@ -89,7 +90,8 @@ def export_onnx(checkpoint: Path, target: Path, *, int8: bool = True) -> None:
         graph = onnx.load(str(fused)).graph
         wide = model.config.intermediate_size  # a product whose weight has as many rows as the feed-forward is wide is its second one
         shapes = {t.name: t.dims for t in graph.initializer}
-        keep = [n.name for n in graph.node if n.op_type == "MatMul" and (s := shapes.get(n.input[1])) and (s[0] == wide or s[1] < 64)]
+        products = [(n.name, s) for n in graph.node if n.op_type == "MatMul" and (s := shapes.get(n.input[1]))]
+        keep = [name for name, s in products if s[0] == wide][-FLOAT_LAYERS:] + [name for name, s in products if s[1] < 64]
         quantize_dynamic(str(fused), str(target), op_types_to_quantize=["MatMul", "Attention"], per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
                          nodes_to_exclude=keep, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})  # fmt: skip
         halve_large_floats(target)
@@ -125,7 +127,7 @@ def logits_of(onnx_file: Path, tokenizer_file: Path, texts: list[str], max_token
 
 def run(trained: Path, out: Path) -> None:
     """Reads `trained`/checkpoint; writes model.onnx, tokenizer.json, float.onnx (for comparison only) and checkpoint/ in half precision."""
-    with stage(out, inputs={"opset": OPSET}, code=[Path(__file__)], files=[trained / "checkpoint"]) as done:
+    with stage(out, inputs={"opset": OPSET, "float_layers": FLOAT_LAYERS}, code=[Path(__file__)], files=[trained / "checkpoint"]) as done:
         if done is None:
             return
         export_onnx(trained / "checkpoint", out / "model.onnx")
