@@ -22,7 +22,7 @@ from svcnorm.examples import read_rows
 from svcnorm.labels import LABELS, Group, find
 from svcnorm.norms import Judgement, Norm, covered
 from svcnorm.norms import names as norm_names
-from svcnorm.results import Finding, Prediction, Sentence
+from svcnorm.results import Prediction, Sentence
 
 WORDS = {  # English -> Chinese, for what people read; JSON keeps its English keys
     "label": "标签", "group": "类别", "meaning": "含义", "sentence": "句子", "labels": "标签", "probability": "概率", "source": "依据", "evidence": "证据",
@@ -112,7 +112,9 @@ def predict(source: str, form: str, whole: bool, norm: str, model: str | None, r
     else:
         click.echo(_judge_line(say, classifier))
         for _, p in predicted:
-            click.echo(_table(say, [_sentence_cells(say, s) for s in p], ["sentence", "labels", "probability", "evidence", "clause"]))
+            click.echo(
+                _table(say, [row for s in p for row in _sentence_rows(say, s)], ["sentence", "labels", "probability", "evidence", "clause"])
+            )
     _report(problems)
 
 
@@ -309,18 +311,21 @@ def _judge_line(say: Reader, classifier: Classifier) -> str:
     return f"{say('model')}: {classifier.model or say('rules only')}   {say('norm')}: {classifier.norm.name}"
 
 
-def _sentence_cells(say: Reader, s: Sentence) -> list[str]:
-    def each(show: Callable[[Finding], str]) -> str:
-        return "\n".join(show(f) for f in s.findings)
-
-    names = each(lambda f: say.label(f.label) + ("" if not f.breach else click.style(f" {say(f.severity or '')}", fg="red")))
-    review = click.style(f"? {say('review')}: " + ", ".join(say.label(n) for n in s.unsure), fg="yellow") if s.unsure else ""
-    return [
-        s.text, "\n".join(filter(None, [names, review])) or "–",
-        each(lambda f: "–" if f.probability is None else f"{f.probability:.2f}"),
-        each(lambda f: "、".join(dict.fromkeys(e.text for e in f.evidence)) or "–"),
-        each(lambda f: (f.clause or "–") + (f" → {f.say_instead}" if f.breach and f.say_instead else "")),
-    ]  # fmt: skip
+def _sentence_rows(say: Reader, s: Sentence) -> list[list[str]]:
+    """Sentence, labels, probability, evidence, clause: a row for each finding, so that what is wrapped stays beside its label."""
+    rows = [
+        [
+            say.label(f.label) + (click.style(f" {say(f.severity or '')}", fg="red") if f.breach else ""),
+            "–" if f.probability is None else f"{f.probability:.2f}",
+            "、".join(dict.fromkeys(e.text for e in f.evidence)) or "–",
+            (f.clause or "–") + (f" → {f.say_instead}" if f.breach and f.say_instead else ""),
+        ]
+        for f in s.findings
+    ]
+    if s.unsure:
+        rows.append([click.style(f"? {say('review')}: " + ", ".join(say.label(n) for n in s.unsure), fg="yellow"), "", "", ""])
+    rows = rows or [["–", "", "", ""]]
+    return [[s.text if i == 0 else "", *row] for i, row in enumerate(rows)]
 
 
 def _print_audit(say: Reader, a: CallAudit) -> None:
@@ -329,8 +334,8 @@ def _print_audit(say: Reader, a: CallAudit) -> None:
     for i, (turn, p) in enumerate(zip(a.call.turns, a.predictions, strict=True)):
         if p is None:
             rows.append([str(i), say(turn.role), click.style(turn.text, dim=True), "", "", "", ""])
-        for n, s in enumerate(p or ()):
-            rows.append([str(i) if n == 0 else "", say(turn.role) if n == 0 else "", *_sentence_cells(say, s)])
+        for n, row in enumerate(row for s in p or () for row in _sentence_rows(say, s)):
+            rows.append([*((str(i), say(turn.role)) if n == 0 else ("", "")), *row])
     click.echo(_table(say, rows, ["turn", "role", "sentence", "labels", "probability", "evidence", "clause"]))
     colours = {"passed": "green", "missed": "red", "not_applicable": None}
     steps = [

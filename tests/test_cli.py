@@ -34,6 +34,14 @@ def test_columns_line_up_where_chinese_and_latin_stand_together():
     assert len(starts) == 1
 
 
+def test_what_is_wrapped_stays_beside_its_label():
+    lines = run("predict", "--rules-only", "对不起，你投诉也没用，这不归我们管").output.splitlines()
+    pushback, apology = (next(i for i, line in enumerate(lines) if name in line) for name in ("pushback", "apology"))
+    assert apology < pushback
+    assert "→" in lines[pushback]
+    assert "→" not in lines[apology]
+
+
 def test_output_that_is_no_terminal_has_no_colour_codes():
     assert "\x1b" not in run("predict", "--rules-only", "没办法，你投诉也没用").output
     assert "\x1b" in run("predict", "--rules-only", "没办法，你投诉也没用", color=True).output
