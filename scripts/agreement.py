@@ -5,11 +5,11 @@
 Reads data/annotations. Cohen's kappa per label; human-level F1 is that of the blind annotator alone against the adjudicated labels, the bar for a model.
 """
 
-import json
 import sys
 from pathlib import Path
 
 from svcnorm.evaluation import evaluate
+from svcnorm.examples import read_rows
 from svcnorm.labels import NAMES
 
 DATA = Path(__file__).parents[1] / "data"
@@ -26,7 +26,7 @@ def kappa(first: list[bool], second: list[bool]) -> float | None:
 def annotations(part: str) -> list[dict]:
     authors = {p.stem for p in (DATA / part).glob("*.jsonl")}
     files = [p for p in sorted((DATA / "annotations").glob("*.jsonl")) if p.stem in authors]
-    return [json.loads(line) for p in files for line in p.read_text(encoding="utf-8").splitlines()]
+    return [row for p in files for _, row in read_rows(p)]
 
 
 def main() -> None:

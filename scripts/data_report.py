@@ -12,6 +12,7 @@ import html
 import itertools
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from scripts.agreement import annotations, kappa
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 PARTS = ("train", "gold")
 
-# figure -> (asr, punct, chat), and how far the corpus may lie from it: a ratio for lengths, percentage points for shares
+# figure -> (asr, punct, chat), and how far the corpus may lie from it: characters for lengths, percentage points for shares
 REAL = {
     "length, 10th percentile": ((3, 7, 7), 3),
     "length, median": ((17, 25, 20), 6),
@@ -46,6 +47,7 @@ REAL_LABELS = {
 }  # fmt: skip
 
 
+@cache
 def sentences(part: str) -> list[Example]:
     return [e for path in sorted((DATA / part).glob("*.jsonl")) for e in read_examples(path)]
 

@@ -5,11 +5,11 @@
 Items about conduct (voice, posture, seconds, records) are no business of a transcript and are not asked for.
 """
 
-import json
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from svcnorm.examples import read_rows
 from svcnorm.norms import Norm, covered
 
 CATALOGUE = Path(__file__).parents[1] / "data" / "norms"
@@ -20,8 +20,8 @@ def coverage(document: str) -> list[tuple[dict, list[str]]]:
     how = defaultdict(list)
     for clause, what in covered(Norm.load(document)):
         how[clause].append(what)
-    items = [json.loads(line) for line in (CATALOGUE / f"{document}.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [(item, how[item["id"]]) for item in items if item["applies_to"] != "conduct"]
+    items = read_rows(CATALOGUE / f"{document}.jsonl")
+    return [(item, how[item["id"]]) for _, item in items if item["applies_to"] != "conduct"]
 
 
 def main() -> int:

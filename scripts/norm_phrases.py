@@ -7,12 +7,12 @@ Phrases are the standard and forbidden phrases, the professional rewrites, and t
 if nothing is found in it that its norm forbids.
 """
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from svcnorm import Classifier, Norm, Prediction
+from svcnorm.examples import read_rows
 from svcnorm.model import Scorer
 
 CATALOGUE = Path(__file__).parents[1] / "data" / "norms"
@@ -29,8 +29,7 @@ def phrases() -> Iterator[Phrase]:
     for path in sorted(
         CATALOGUE.glob("*.jsonl"), key=lambda p: (p.stem == "instead_of", p.stem)
     ):  # the rewrites last: their ids are known then
-        for line in path.read_text(encoding="utf-8").splitlines():
-            item = json.loads(line)
+        for _, item in read_rows(path):
             document = documents.setdefault(item["id"].split("-")[0], path.stem)
             if path.stem == "instead_of" or item["kind"] in KINDS:
                 text = item["text"]

@@ -18,7 +18,7 @@ from svcnorm.bundle import open_bundle
 from svcnorm.calls import CallAudit, audit, read_calls
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
-from svcnorm.examples import read_rows
+from svcnorm.examples import not_utf8, read_rows
 from svcnorm.labels import LABELS, Group, find
 from svcnorm.norms import Judgement, Norm, covered
 from svcnorm.norms import names as norm_names
@@ -225,10 +225,9 @@ def model_show(name: str | None, lang: str) -> None:
     facts = {k: v for k, v in bundle.manifest.items() if k not in ("files", "labels", "format")}
     click.echo("\n".join(f"{k}: {_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
     c = bundle.calibration
-    rows = [
-        [say.label(x.name), f"{t:.2f}", f"{lo:.2f}", f"{hi:.2f}"] for x, t, lo, hi in zip(LABELS, c.threshold, c.low, c.high, strict=True)
-    ]
-    click.echo(_table(say, rows, ["label", "threshold", "unsure from", "unsure to"]))
+    columns = {"threshold": c.threshold, "with a rule": c.with_rule, "unsure from": c.low, "unsure to": c.high}
+    rows = [[say.label(x.name), *(f"{column[i]:.2f}" for column in columns.values())] for i, x in enumerate(LABELS)]
+    click.echo(_table(say, rows, ["label", *columns]))
 
 
 @model.command("verify")
@@ -276,9 +275,7 @@ def _lines(path: Path, stdin: bool, problems: list[str]) -> Iterator[dict[str, A
             try:
                 text = raw.decode("utf-8-sig").rstrip("\r\n")
             except UnicodeDecodeError as e:
-                problems.append(
-                    f"{'standard input' if stdin else path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)"
-                )
+                problems.append(not_utf8(f"{'standard input' if stdin else path}:{number}", e))
                 continue
             if text.strip():
                 yield {"text": text}
@@ -357,15 +354,11 @@ def _print_audit(say: Reader, a: CallAudit) -> None:
 def _json(value: Any, indent: int | None = None) -> str:
     """JSON with its Chinese readable, unless it holds a lone surrogate, which no output can take but as an escape."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return text if _encodable(text) else json.dumps(value, indent=indent)
-
-
-def _encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return json.dumps(value, indent=indent)
+    return text
 
 
 def _width(text: str) -> int:

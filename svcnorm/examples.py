@@ -51,6 +51,11 @@ def raise_problem(problem: str) -> NoReturn:
     raise DataError(problem)
 
 
+def not_utf8(where: str, error: UnicodeDecodeError) -> str:
+    """What is said of a line that is in another encoding."""
+    return f"{where}: not UTF-8 at byte {error.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)"
+
+
 def read_rows(path: Path, on_problem: Callable[[str], object] = raise_problem) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object) of each line of a JSONL file in UTF-8.
 
@@ -69,9 +74,7 @@ def read_rows(path: Path, on_problem: Callable[[str], object] = raise_problem) -
                     continue
                 row = json.loads(line)
             except UnicodeDecodeError as e:
-                on_problem(
-                    f"{path}:{number}: not UTF-8 at byte {e.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)"
-                )
+                on_problem(not_utf8(f"{path}:{number}", e))
                 continue
             except json.JSONDecodeError as e:
                 on_problem(f"{path}:{number}: not JSON: {e.msg} at column {e.colno}; one object a line is expected")

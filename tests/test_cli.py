@@ -131,6 +131,7 @@ def test_the_model_is_shown_and_verified(classifier, tmp_path):
     shown = run("model", "show").output
     assert classifier.model in shown
     assert "threshold" in shown
+    assert "with a rule" in shown
     assert run("model", "verify").exit_code == 0
     result = run("model", "verify", tmp_path)
     assert result.exit_code == 1
