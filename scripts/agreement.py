@@ -2,11 +2,15 @@
 
     python scripts/agreement.py [train|gold]        # default: both
 
-Reads data/annotations. Cohen's kappa per label; human-level F1 is that of the blind annotator alone against the adjudicated labels, the bar for a model.
+Reads data/annotations. Cohen's kappa and Krippendorff's alpha per label; human-level F1 is that of the blind annotator alone against the adjudicated labels, the bar for a model.
 """
 
 import sys
 from pathlib import Path
+
+import krippendorff
+import numpy as np
+from sklearn.metrics import cohen_kappa_score
 
 from svcnorm.evaluation import evaluate
 from svcnorm.examples import read_rows
@@ -16,11 +20,13 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 def kappa(first: list[bool], second: list[bool]) -> float | None:
-    """Cohen's kappa of two yes/no annotations of the same items; `None` where chance alone would agree."""
-    n, a, b = len(first), sum(first), sum(second)
-    chance = (a * b + (n - a) * (n - b)) / n**2
-    observed = sum(x == y for x, y in zip(first, second, strict=True)) / n
-    return None if chance == 1 else (observed - chance) / (1 - chance)
+    """Cohen's kappa of two yes/no annotations of the same items; `None` where both are constant."""
+    return None if len({*first, *second}) < 2 else float(cohen_kappa_score(first, second))
+
+
+def alpha(first: list[bool], second: list[bool]) -> float | None:
+    """Krippendorff's alpha (nominal) of the same; `None` where both are constant."""
+    return None if len({*first, *second}) < 2 else float(krippendorff.alpha(np.array([first, second], int), level_of_measurement="nominal"))
 
 
 def annotations(part: str) -> list[dict]:
@@ -39,11 +45,11 @@ def main() -> None:
         print(
             f"\n{part}: {len(rows)} sentences labelled twice, {same} alike ({same / len(rows):.1%}); human-level micro-F1 {human.micro.f1:.3f}, macro-F1 {human.macro_f1:.3f}"
         )
-        print(f"{'label':16}{'author':>8}{'blind':>8}{'kappa':>8}{'human F1':>10}")
+        print(f"{'label':16}{'author':>8}{'blind':>8}{'kappa':>8}{'alpha':>8}{'human':>8}")
         for name in NAMES:
             first, second = [name in r["author"] for r in rows], [name in r["annotator"] for r in rows]
-            k, f1 = kappa(first, second), human.labels[name].f1
-            print(f"{name:16}{sum(first):>8}{sum(second):>8}{'–' if k is None else f'{k:.2f}':>8}{'–' if f1 is None else f'{f1:.2f}':>10}")
+            figures = (kappa(first, second), alpha(first, second), human.labels[name].f1)
+            print(f"{name:16}{sum(first):>8}{sum(second):>8}" + "".join(f"{'–' if x is None else f'{x:.2f}':>8}" for x in figures))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ def main() -> None:
     parser.add_argument("--base-model", help="a model directory or a hub name; default: the encoder that training/base.py builds")
     parser.add_argument("--work", type=Path, help="folder of the stages; default: build/<name of the configuration>")
     parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument(
+        "--until",
+        choices=("prepare", "train", "calibrate", "export"),
+        help="stop after this stage: to compare recipes on the held-back part",
+    )
     parser.add_argument("--promote", action="store_true", help="make the result the shipped bundle")
     args = parser.parse_args()
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
@@ -39,10 +44,16 @@ def main() -> None:
     base = config["base_model"]
     if base == "build/encoder":
         subprocess.run([sys.executable, "-m", "training.base", "--out", base], check=True)
-    prepare.run(config, work / "prepared")
-    train.run(config, base, work / "prepared", work / "trained")
-    calibrate.run(config, work / "trained", work / "calibrated")
-    export.run(work / "trained", work / "exported")
+    stages = {
+        "prepare": lambda: prepare.run(config, work / "prepared"),
+        "train": lambda: train.run(config, base, work / "prepared", work / "trained"),
+        "calibrate": lambda: calibrate.run(config, work / "trained", work / "calibrated"),
+        "export": lambda: export.run(work / "trained", work / "exported"),
+    }
+    for name, run in stages.items():
+        run()
+        if name == args.until:
+            return
     evaluate.run(config, work / "prepared", work / "calibrated", work / "exported", work / "evaluated", Path(config["gold"]))
     if args.promote:
         print("current bundle:", promote.run(work / "evaluated", work / "exported", args.models))

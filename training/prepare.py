@@ -5,6 +5,7 @@ The held-back authors give the thresholds, the calibration and every choice betw
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from svcnorm.labels import LABELS, NAMES
 from svcnorm.text import normalise
 from training.stage import stage
 
-TAKES = ("data", "held_out")
+TAKES = ("data", "held_out", "source", "sentences", "seed")
+SOURCES = {"all": lambda e: True, "calls": lambda e: "call_id" in e.fields, "targeted": lambda e: "call_id" not in e.fields}
 
 
 def read_folder(folder: Path) -> list[Example]:
@@ -44,6 +46,16 @@ def to_dataset(examples: list[Example]) -> Dataset:
     })  # fmt: skip
 
 
+def sample(examples: list[Example], source: str, number: int | None, seed: int) -> list[Example]:
+    """`number` of the sentences from `source` (a key of SOURCES), drawn at random, in their order; all of them if `None`."""
+    found = [e for e in examples if SOURCES[source](e)]
+    if number is None:
+        return found
+    if number > len(found):
+        raise SystemExit(f"sentences: {number} are wanted, {source} has {len(found)}")
+    return [found[i] for i in sorted(random.Random(seed).sample(range(len(found)), number))]
+
+
 def run(config: dict, out: Path) -> None:
     folder = Path(config["data"])
     with stage(out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[folder]) as done:
@@ -54,7 +66,7 @@ def run(config: dict, out: Path) -> None:
         if unknown := set(authors) - {e.fields.get("author") for e in examples}:
             raise SystemExit(f"held_out: {folder} has no sentences by {', '.join(sorted(unknown))}")
         parts = {
-            "train": [e for e in examples if e.fields["author"] not in authors],
+            "train": sample([e for e in examples if e.fields["author"] not in authors], *(config[k] for k in TAKES[2:])),
             "held": [e for e in examples if e.fields["author"] in authors],
         }
         DatasetDict({name: to_dataset(part) for name, part in parts.items()}).save_to_disk(str(out / "dataset"))
