@@ -1,6 +1,6 @@
 """Agreement of the two annotations of every doubly labelled sentence, and human-level F1: one annotator against the adjudicated labels.
 
-    python scripts/agreement.py [train|gold]        # default: both
+    python scripts/agreement.py [train|gold|contrast]        # default: all
 
 Reads data/annotations. Cohen's kappa and Krippendorff's alpha per label; human-level F1 is that of the blind annotator alone against the adjudicated labels, the bar for a model.
 """
@@ -30,13 +30,13 @@ def alpha(first: list[bool], second: list[bool]) -> float | None:
 
 
 def annotations(part: str) -> list[dict]:
-    authors = {p.stem for p in (DATA / part).glob("*.jsonl")}
+    authors = {p.stem for p in (DATA / part).glob("*.jsonl")} or {part}
     files = [p for p in sorted((DATA / "annotations").glob("*.jsonl")) if p.stem in authors]
     return [row for p in files for _, row in read_rows(p)]
 
 
 def main() -> None:
-    for part in sys.argv[1:] or ("train", "gold"):
+    for part in sys.argv[1:] or ("train", "gold", "contrast"):
         rows = annotations(part)
         if not rows:
             continue

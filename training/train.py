@@ -7,6 +7,7 @@ the head learns ten times as fast as the body.
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from datasets import load_from_disk
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    DataCollatorWithPadding,
     PreTrainedConfig,
     Trainer,
     TrainingArguments,
@@ -24,6 +24,7 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint
 
 from svcnorm.labels import NAMES
+from training import noise
 from training.metrics import macro_average_precision, multilabel_f1
 from training.stage import stage
 
@@ -39,6 +40,9 @@ TAKES = (
     "weight_decay",
     "seed",
     "dropout",
+    "noise",
+    "noise_strength",
+    "adversarial",
 )
 
 
@@ -98,12 +102,45 @@ def start_head(model: torch.nn.Module, batches, prior: np.ndarray) -> None:
     model.train()
 
 
-class HeadTrainer(Trainer):
-    """A Trainer whose head has a learning rate of its own."""
+class NoisyCollator:
+    """Batches of rows with "text" and "labels", tokenised; a share of the texts goes through `training.noise` first, anew each time."""
 
-    def __init__(self, *args, head_factor: float, **kwargs):
+    def __init__(self, tokenizer, *, max_tokens: int, share: float, strength: float):
+        self.tokenizer, self.max_tokens, self.share, self.strength = tokenizer, max_tokens, share, strength
+
+    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        texts = [
+            noise.noise(r["text"], self.strength, seed=random.getrandbits(32)) if random.random() < self.share else r["text"] for r in rows
+        ]
+        batch = self.tokenizer(texts, truncation=True, max_length=self.max_tokens, padding=True, return_token_type_ids=False, return_tensors="pt")  # fmt: skip
+        return {**batch, "labels": torch.tensor([r["labels"] for r in rows], dtype=torch.float32)}
+
+
+class HeadTrainer(Trainer):
+    """A Trainer whose head has a learning rate of its own, and which may train on adversarial embeddings besides (FGM, Miyato et al. 2017)."""
+
+    def __init__(self, *args, head_factor: float, adversarial: float, train_collator: NoisyCollator, **kwargs):
         super().__init__(*args, **kwargs)
-        self.head_factor = head_factor
+        self.head_factor, self.adversarial, self.train_collator = head_factor, adversarial, train_collator
+
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader:
+        plain, self.data_collator = self.data_collator, self.train_collator
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = plain
+
+    def training_step(self, model: torch.nn.Module, inputs: dict, *args) -> torch.Tensor:
+        loss = super().training_step(model, dict(inputs), *args)
+        if self.adversarial:
+            words = model.get_input_embeddings().weight
+            shift = self.adversarial * words.grad / words.grad.norm().clamp_min(1e-12)
+            with torch.no_grad():
+                words += shift
+            loss = (loss + super().training_step(model, inputs, *args)) / 2
+            with torch.no_grad():
+                words -= shift
+        return loss
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -113,7 +150,7 @@ class HeadTrainer(Trainer):
                 groups.setdefault((head, decay), []).append(parameter)
             self.optimizer = torch.optim.AdamW(
                 [{"params": ps, "lr": a.learning_rate * (self.head_factor if head else 1), "weight_decay": a.weight_decay if decay else 0.0}
-                 for (head, decay), ps in groups.items()])  # fmt: skip
+                 for (head, decay), ps in groups.items()], fused=True)  # fmt: skip
         return self.optimizer
 
 
@@ -121,39 +158,35 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
     """Reads `prepared`/dataset, writes `out`/checkpoint (a `from_pretrained` directory) and the held-back part's logits."""
     files = [Path(base)] if Path(base).is_dir() else []
     inputs = {"base": str(base) if not files else "", **{k: config[k] for k in TAKES}}
-    with stage(out, inputs=inputs, code=[Path(__file__)], files=[prepared / "dataset", *files], keep=True) as done:
+    with stage(out, inputs=inputs, code=[Path(__file__), Path(noise.__file__)], files=[prepared / "dataset", *files], keep=True) as done:
         if done is None:
             return
         set_seed(config["seed"])
         data = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)  # in memory: no cache files beside the stage's own
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = load_model(base, config)
-        encode = lambda rows: tokenizer(rows["text"], truncation=True, max_length=config["max_tokens"], return_token_type_ids=False)  # noqa: E731
-        encoded = data.map(
-            encode, batched=True, keep_in_memory=True, remove_columns=[c for c in data["train"].column_names if c != "labels"]
-        )
-        encoded = encoded.with_format("torch")
-        collate = DataCollatorWithPadding(tokenizer)
-        start = [
-            collate([encoded["train"][j] for j in range(i, min(i + 32, len(encoded["train"])))])
-            for i in range(0, min(1024, len(encoded["train"])), 32)
-        ]
+        sized = data.map(lambda rows: {"length": [len(t) for t in rows["text"]]}, batched=True, keep_in_memory=True)
+        sized = sized.select_columns(["text", "labels", "length"])
+        plain = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=0, strength=0)
+        noisy = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=config["noise"], strength=config["noise_strength"])
+        first = sized["train"].select(range(min(1024, len(sized["train"])))).to_list()
+        start = [plain(first[i : i + 32]) for i in range(0, len(first), 32)]
         start_head(model, start, np.array(data["train"]["labels"]).mean(0))
         arguments = TrainingArguments(
             output_dir=str(out / "run"), num_train_epochs=config["epochs"], learning_rate=config["learning_rate"], weight_decay=config["weight_decay"],
             per_device_train_batch_size=config["batch_size"], per_device_eval_batch_size=128, warmup_steps=config["warmup"], lr_scheduler_type="linear",
             train_sampling_strategy="group_by_length", seed=config["seed"], data_seed=config["seed"], eval_strategy="epoch", save_strategy="epoch", save_total_limit=1,
-            logging_steps=50, report_to=[], dataloader_pin_memory=False)  # fmt: skip
+            logging_steps=50, report_to=[], dataloader_pin_memory=False, remove_unused_columns=False, length_column_name="length")  # fmt: skip
 
         def metrics(output) -> dict[str, float]:
             logits, true = output.predictions, output.label_ids
             return {**multilabel_f1(logits > 0, true), "macro_ap": macro_average_precision(logits, true)}
 
-        trainer = HeadTrainer(model, arguments, train_dataset=encoded["train"], eval_dataset=encoded["held"], data_collator=collate,
-                              compute_metrics=metrics, head_factor=config["head_factor"])  # fmt: skip
+        trainer = HeadTrainer(model, arguments, train_dataset=sized["train"], eval_dataset=sized["held"], data_collator=plain, compute_metrics=metrics,
+                              train_collator=noisy, head_factor=config["head_factor"], adversarial=config["adversarial"])  # fmt: skip
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "run")) if (out / "run").is_dir() else None)
         trainer.args.train_sampling_strategy = "random"  # grouping by length would reorder what is predicted
-        predicted = trainer.predict(encoded["held"])
+        predicted = trainer.predict(sized["held"])
         np.savez(out / "held.npz", logits=predicted.predictions.astype(np.float32), labels=predicted.label_ids)
         trainer.save_model(str(out / "checkpoint"))
         tokenizer.save_pretrained(str(out / "checkpoint"))
