@@ -30,6 +30,9 @@ promote: $(VENV)/.dev  ## the pipeline, and its result becomes the shipped bundl
 figures: $(VENV)/.dev  ## docs/figures.md: what the model and the rules reach and cost
 	$(BIN)/python scripts/figures.py
 
+learning-curve: $(VENV)/.dev  ## docs/learning-curve.md: what more sentences bring, and of what kind (an hour)
+	$(BIN)/python -m scripts.learning_curve
+
 data-report: $(VENV)/.dev  ## dataset card data/README.md and plots docs/data.html
 	$(BIN)/python -m scripts.data_report
 
@@ -52,4 +55,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures data-report generated clean
+.PHONY: help demo setup test check train promote figures learning-curve data-report generated clean

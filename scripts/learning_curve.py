@@ -22,8 +22,8 @@ from training.metrics import macro_average_precision, multilabel_f1
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "training" / "configs" / "base.yaml"
-SIZES = (1000, 2000, 4000, 8000, None)
-ABLATION = 3000  # sentences of each source
+SIZES = (1000, 2000, 4000, None)
+ABLATION = 2000  # sentences of each source
 
 
 def train(source: str, number: int | None) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 import svcnorm
 from svcnorm.bundle import open_bundle, sha256_file, write_manifest
 from svcnorm.classifier import Classifier
-from svcnorm.evaluation import Evaluation, evaluate
+from svcnorm.evaluation import evaluate
 from svcnorm.examples import Example
 from svcnorm.labels import LABELS
 from svcnorm.norms import Norm
@@ -26,31 +26,28 @@ from training.stage import stage
 RULES = Path(svcnorm.__file__).parent / "rulebooks" / "base.yaml"
 
 
-def measure(classifier: Classifier, examples: list[Example]) -> Evaluation:
-    """Each example is one sentence, as it was for its annotators."""
-    predictions = classifier.predict_many((e.text for e in examples), split=False)
-    return evaluate([p.labels for p in predictions], [e.labels for e in examples])
-
-
-def parts_of(examples: list[Example]) -> dict[str, list[Example]]:
-    """The held-out sentences as a whole, those of whole calls, those written for rare labels and near misses, and each kind."""
-    parts = {
-        "gold": examples,
-        "calls": [e for e in examples if "call_id" in e.fields],
-        "targeted": [e for e in examples if "call_id" not in e.fields],
-    }
+def parts_of(examples: list[Example]) -> dict[str, list[int]]:
+    """Indices of the held-out sentences as a whole, of those of whole calls, of those written for rare labels and near misses, and of each kind."""
+    tests = {"gold": lambda e: True, "calls": lambda e: "call_id" in e.fields, "targeted": lambda e: "call_id" not in e.fields}
     for kind in sorted({e.fields.get("kind", "") for e in examples}):
-        parts[f"kind {kind}"] = [e for e in examples if e.fields.get("kind", "") == kind]
+        tests[f"kind {kind}"] = lambda e, kind=kind: e.fields.get("kind", "") == kind
+    parts = {name: [i for i, e in enumerate(examples) if test(e)] for name, test in tests.items()}
     return {name: part for name, part in parts.items() if part}
 
 
 def results(bundle: Path, gold: list[Example]) -> dict[str, Any]:
-    """Evaluations of rules alone, model alone and both, on each part of gold."""
+    """Evaluations of rules alone, model alone and both, on each part of gold; each example is one sentence, as it was for its annotators."""
     base = Norm.load("base")
     both = Classifier.load(bundle, norm=base)
     bare = Classifier(both.scorer, Norm(base.name, base.title, base.source, None, base.judgements, (), ()))
     ways = {"rules": Classifier.from_rules(norm=base), "model": bare, "both": both}
-    return {way: {name: measure(c, part).to_dict() for name, part in parts_of(gold).items()} for way, c in ways.items()}
+    found = {}
+    for way, classifier in ways.items():
+        predicted = [p.labels for p in classifier.predict_many((e.text for e in gold), split=False)]
+        found[way] = {
+            name: evaluate([predicted[i] for i in part], [gold[i].labels for i in part]).to_dict() for name, part in parts_of(gold).items()
+        }
+    return found
 
 
 def percent(x: float | None) -> str:
