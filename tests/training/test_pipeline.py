@@ -16,6 +16,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, P
 
 from svcnorm import Classifier
 from svcnorm.evaluation import evaluate
+from svcnorm.examples import Example
 from svcnorm.labels import LABELS, NAMES
 from training import calibrate, prepare, train
 from training.metrics import multilabel_f1
@@ -154,7 +155,43 @@ def test_changed_inputs_run_a_stage_again(tmp_path):
 def test_a_held_out_author_that_wrote_nothing_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "好", "labels": [], "author": "a"}')
     with pytest.raises(SystemExit, match="has no sentences by b"):
-        prepare.run({"data": str(tmp_path), "held_out": ["a", "b"]}, tmp_path / "out")
+        prepare.run({"data": str(tmp_path), "held_out": ["a", "b"], "source": "all", "sentences": None, "seed": 1}, tmp_path / "out")
+
+
+def test_a_part_of_the_data_is_drawn_from_its_source_and_the_same_for_the_same_seed():
+    examples = [Example(str(i), "好", (), {"author": "a", **({"call_id": "c"} if i % 2 else {})}) for i in range(40)]
+    calls = prepare.sample(examples, "calls", 10, 1)
+    assert len({e.id for e in calls}) == 10
+    assert all(int(e.id) % 2 for e in calls)
+    assert calls == prepare.sample(examples, "calls", 10, 1) != prepare.sample(examples, "calls", 10, 2)
+    assert prepare.sample(examples, "all", None, 1) == examples
+    assert len(prepare.sample(examples, "targeted", None, 1)) == 20
+    with pytest.raises(SystemExit, match="50 are wanted, all has 40"):
+        prepare.sample(examples, "all", 50, 1)
+
+
+@pytest.mark.slow
+def test_the_pipeline_stops_where_it_is_told(run, tiny_base):
+    work, _, _ = run
+    command = [sys.executable, "-m", "training", "--config", "training/configs/tiny.yaml", "--base-model", str(tiny_base), "--work", str(work / "short"),
+               "--until", "prepare", "--set", f"data={work / 'train'}", "--set", "sentences=20"]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert json.loads((work / "short" / "prepared" / "done.json").read_text())["train"] == 20
+    assert not (work / "short" / "trained").exists()
+
+
+def test_noise_reaches_the_share_of_the_texts_that_it_is_told(tiny_base, monkeypatch):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    monkeypatch.setattr(train.noise, "noise", lambda text, strength, seed: "嗯")  # three tokens with their marks
+    rows = [{"text": "您好，请问有什么可以帮您的吗", "labels": [0.0]}] * 40
+    turned = {}
+    for share in (0, 0.5, 1):
+        batch = train.NoisyCollator(tokenizer, max_tokens=32, share=share, strength=1)(rows)
+        turned[share] = int((batch["attention_mask"].sum(1) == 3).sum())
+    assert (turned[0], turned[1]) == (0, 40)
+    assert 8 < turned[0.5] < 32
 
 
 def test_a_hub_name_is_passed_on_to_from_pretrained(monkeypatch):
