@@ -12,7 +12,7 @@ import krippendorff
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-from svcnorm.evaluation import evaluate
+from svcnorm.evaluation import Evaluation, evaluate
 from svcnorm.examples import read_rows
 from svcnorm.labels import NAMES
 
@@ -35,12 +35,17 @@ def annotations(part: str) -> list[dict]:
     return [row for p in files for _, row in read_rows(p)]
 
 
+def alone(rows: list[dict], who: str) -> Evaluation:
+    """Human level: the labels of one of the two, "author" or (blind) "annotator", against the adjudicated ones."""
+    return evaluate([r[who] for r in rows], [r["final"] for r in rows])
+
+
 def main() -> None:
     for part in sys.argv[1:] or ("train", "gold", "contrast"):
         rows = annotations(part)
         if not rows:
             continue
-        human = evaluate([r["annotator"] for r in rows], [r["final"] for r in rows])
+        human = alone(rows, "annotator")
         same = sum(r["author"] == r["annotator"] for r in rows)
         print(
             f"\n{part}: {len(rows)} sentences labelled twice, {same} alike ({same / len(rows):.1%}); human-level micro-F1 {human.micro.f1:.3f}, macro-F1 {human.macro_f1:.3f}"

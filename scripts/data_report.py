@@ -15,9 +15,8 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from scripts.agreement import alpha, annotations, kappa
+from scripts.agreement import alone, alpha, annotations, kappa
 from svcnorm.classifier import Classifier
-from svcnorm.evaluation import evaluate
 from svcnorm.examples import Example, read_examples, read_rows
 from svcnorm.labels import LABELS, NAMES, find
 from svcnorm.norms import Norm
@@ -149,7 +148,7 @@ def label_rows() -> list[list]:
     parts = {part: sentences(part) for part in PARTS}
     counts = {part: Counter(n for e in parts[part] for n in e.labels) for part in PARTS}
     notes = {part: annotations(part) for part in PARTS}
-    human = {part: evaluate([r["annotator"] for r in rows], [r["final"] for r in rows]) for part, rows in notes.items()}
+    human = {part: alone(rows, "annotator") for part, rows in notes.items()}
     rows = []
     for label in LABELS:
         n = label.name
@@ -166,7 +165,7 @@ def human_line() -> str:
     found = []
     for part in (*PARTS, "contrast"):
         rows = annotations(part)
-        one = {who: evaluate([r[who] for r in rows], [r["final"] for r in rows]) for who in ("author", "annotator")}
+        one = {who: alone(rows, who) for who in ("author", "annotator")}
         found.append(
             f"{part} ({len(rows)} sentences) "
             + ", ".join(f"{who} alone micro {e.micro.f1:.3f} macro {e.macro_f1:.3f}" for who, e in one.items())
