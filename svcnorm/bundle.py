@@ -28,6 +28,8 @@ class Bundle:
     path: Path
     manifest: dict[str, Any]
     calibration: Calibration
+    measured: dict[str, dict[str, Any]]
+    """Per label, and for "any taboo": support, precision, recall and false alarms in 1,000 sentences on the sentences held back in training."""
 
     @property
     def id(self) -> str:
@@ -94,7 +96,8 @@ def open_bundle(model: str | os.PathLike[str] | None = None, *, verify: bool = T
             raise BundleError(
                 f"{path / name}: damaged: sha256 is {got[:16]}…, the manifest says {str(expected)[:16]}…; restore the folder from its source"
             )
-    return Bundle(path, manifest, Calibration.from_dict(_read_json(path / "calibration.json")))
+    calibration = _read_json(path / "calibration.json")
+    return Bundle(path, manifest, Calibration.from_dict(calibration), calibration.get("measured", {}))
 
 
 def write_manifest(path: Path, *, id: str, max_tokens: int, **facts: Any) -> None:

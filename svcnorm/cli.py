@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from svcnorm import __version__
-from svcnorm.bundle import open_bundle
+from svcnorm.bundle import Bundle, open_bundle
 from svcnorm.calls import CallAudit, audit, read_calls
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
@@ -29,7 +29,7 @@ WORDS = {  # English -> Chinese, for what people read; JSON keeps its English ke
     "clause": "条款", "severity": "严重程度", "say instead": "建议说法", "role": "角色", "step": "步骤", "status": "结果", "turn": "轮次", "rules": "规则",
     "forbidden": "禁止", "avoid": "避免", "standard": "规范", "recommended": "推荐", "passed": "符合", "missed": "缺失", "not_applicable": "不适用",
     "model": "模型", "rule": "规则", "both": "模型+规则", "review": "待复核", "agent": "坐席", "customer": "客户", "unknown": "未知", "call": "通话",
-    "threshold": "阈值", "with a rule": "有规则时", "unsure from": "存疑下限", "unsure to": "存疑上限", "rules only": "仅规则", "norm": "规范", "name": "名称", "title": "标题", "judgement": "评判",
+    "threshold": "阈值", "with a rule": "有规则时", "unsure from": "存疑下限", "unsure to": "存疑上限", "precision": "准确率", "recall": "召回率", "false alarms": "每千句误报", "any taboo": "任一忌语", "rules only": "仅规则", "norm": "规范", "name": "名称", "title": "标题", "judgement": "评判",
     "breaches": "违规", "steps": "流程步骤", "missing": "缺失",
 }  # fmt: skip
 COLOURS = {Group.COURTESY: "green", Group.HANDLING: "cyan", Group.TABOO: "red"}
@@ -220,14 +220,23 @@ def model() -> None:
 @_lang
 @handled
 def model_show(name: str | None, lang: str) -> None:
-    """Where a model comes from, and its threshold and unsure band for each label."""
+    """Where a model comes from; for each label its threshold, its unsure band, and how often it was right on sentences held back in training.
+
+    "false alarms" are those in 1,000 sentences of whole calls, by the model alone.
+    """
     say, bundle = Reader(lang), open_bundle(name)
     facts = {k: v for k, v in bundle.manifest.items() if k not in ("files", "labels", "format")}
     click.echo("\n".join(f"{k}: {_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
     c = bundle.calibration
     columns = {"threshold": c.threshold, "with a rule": c.with_rule, "unsure from": c.low, "unsure to": c.high}
-    rows = [[say.label(x.name), *(f"{column[i]:.2f}" for column in columns.values())] for i, x in enumerate(LABELS)]
-    click.echo(_table(say, rows, ["label", *columns]))
+    rows = [[say.label(x.name), *(f"{column[i]:.2f}" for column in columns.values()), *_rates(bundle, x.name)] for i, x in enumerate(LABELS)]
+    rows.append([say("any taboo"), *("" for _ in columns), *_rates(bundle, "any taboo")])
+    click.echo(_table(say, rows, ["label", *columns, "precision", "recall", "false alarms"]))
+
+
+def _rates(bundle: Bundle, name: str) -> list[str]:
+    values = [bundle.measured.get(name, {}).get(k) for k in ("precision", "recall", "false_alarms_per_1000")]
+    return ["–" if v is None else f"{v:.2f}" for v in values]
 
 
 @model.command("verify")

@@ -132,6 +132,8 @@ def test_the_model_is_shown_and_verified(classifier, tmp_path):
     assert classifier.model in shown
     assert "threshold" in shown
     assert "with a rule" in shown
+    assert "false alarms" in shown
+    assert "any taboo" in shown
     assert run("model", "verify").exit_code == 0
     result = run("model", "verify", tmp_path)
     assert result.exit_code == 1

@@ -47,14 +47,14 @@ def main() -> None:
     stages = {
         "prepare": lambda: prepare.run(config, work / "prepared"),
         "train": lambda: train.run(config, base, work / "prepared", work / "trained"),
-        "calibrate": lambda: calibrate.run(config, work / "trained", work / "calibrated"),
+        "calibrate": lambda: calibrate.run(config, work / "prepared", work / "trained", work / "calibrated"),
         "export": lambda: export.run(work / "trained", work / "exported"),
     }
     for name, run in stages.items():
         run()
         if name == args.until:
             return
-    evaluate.run(config, work / "prepared", work / "calibrated", work / "exported", work / "evaluated", Path(config["gold"]))
+    evaluate.run(config, *(work / done for done in ("prepared", "trained", "calibrated", "exported", "evaluated")))
     if args.promote:
         print("current bundle:", promote.run(work / "evaluated", work / "exported", args.models))
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from datasets import load_from_disk
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
 
 from svcnorm.calibration import Calibration
-from svcnorm.labels import LABELS
+from svcnorm.evaluation import Counts
+from svcnorm.labels import LABELS, NAMES
+from training.metrics import TABOO, multilabel_f1
 from training.stage import stage
 
 TAKES = ("taboo_precision",)
@@ -57,6 +62,31 @@ def fit(logits: np.ndarray, true: np.ndarray, taboo_precision: float) -> Calibra
     return Calibration(*(np.array(column, np.float32) for column in zip(*rows, strict=True)))
 
 
+def cross_fitted(logits: np.ndarray, true: np.ndarray, authors: Sequence[str], taboo_precision: float) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and decisions on the sentences of each author by a calibration fitted on the other authors. Shapes: (n, len(LABELS))."""
+    p, decided = np.zeros(logits.shape, np.float32), np.zeros(logits.shape, bool)
+    authors = np.array(authors)
+    for author in set(authors.tolist()):
+        part = authors == author
+        other = fit(logits[~part], true[~part], taboo_precision) if not part.all() else fit(logits, true, taboo_precision)
+        p[part] = other.probabilities(logits[part])
+        decided[part] = p[part] >= other.threshold
+    return p, decided
+
+
+def measured(decided: np.ndarray, true: np.ndarray, in_call: np.ndarray) -> dict[str, dict[str, Any]]:
+    """How often each label is right, of the model alone, and the false alarms in 1,000 sentences of whole calls (the natural label mix)."""
+    true = true.astype(bool)
+    columns = {name: (decided[:, i], true[:, i]) for i, name in enumerate(NAMES)}
+    columns["any taboo"] = decided[:, TABOO].any(axis=1), true[:, TABOO].any(axis=1)
+    rows = {}
+    for name, (said, so) in columns.items():
+        c = Counts(int((said & so).sum()), int((said & ~so).sum()), int((~said & so).sum()))
+        alarms = round(1000 * float((said & ~so)[in_call].mean()), 2) if in_call.any() else None
+        rows[name] = {"support": c.support, "precision": c.precision, "recall": c.recall, "false_alarms_per_1000": alarms}
+    return rows
+
+
 def expected_calibration_error(p: np.ndarray, true: np.ndarray, bins: int = 15) -> float:
     """Mean gap between probability and frequency over equal-width bins, weighted by their size, all labels together."""
     p, true = p.ravel(), true.ravel()
@@ -64,13 +94,17 @@ def expected_calibration_error(p: np.ndarray, true: np.ndarray, bins: int = 15) 
     return float(sum(abs(p[which == b].mean() - true[which == b].mean()) * (which == b).mean() for b in range(bins) if (which == b).any()))
 
 
-def run(config: dict, trained: Path, out: Path) -> None:
-    with stage(out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[trained / "held.npz"]) as done:
+def run(config: dict, prepared: Path, trained: Path, out: Path) -> None:
+    with stage(out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[prepared / "dataset", trained / "held.npz"]) as done:
         if done is None:
             return
-        held = np.load(trained / "held.npz")
-        calibration = fit(held["logits"], held["labels"], config["taboo_precision"])
-        (out / "calibration.json").write_text(json.dumps(calibration.to_dict(), indent=1) + "\n", encoding="utf-8")
-        p = calibration.probabilities(held["logits"])
+        held, saved = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)["held"], np.load(trained / "held.npz")
+        logits, true, target = saved["logits"], saved["labels"], config["taboo_precision"]
+        calibration = fit(logits, true, target)
+        p, decided = cross_fitted(logits, true, held["author"], target)
+        rates = measured(decided, true, np.array(held["in_call"]))
+        content = {**calibration.to_dict(), "measured": rates}
+        (out / "calibration.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         unsure = ((p >= calibration.low) & (p < calibration.high)).any(axis=1).mean()
-        done.update(ece=round(expected_calibration_error(p, held["labels"]), 4), share_unsure=round(float(unsure), 3))
+        done.update(ece=round(expected_calibration_error(p, true), 4), share_unsure=round(float(unsure), 3),
+                    **{k: round(v, 4) for k, v in multilabel_f1(decided, true).items()}, taboo=rates["any taboo"])  # fmt: skip

@@ -4,9 +4,9 @@ What is done to the graph, and why it changes nothing that matters:
 - the last layer is computed for the first token alone, which is the only one that the pooler reads (exact);
 - the word embedding is stored in int8 with a scale per row and read back into float (the largest table, no arithmetic in int8);
 - attention is fused by ONNX Runtime's transformer optimizer (exact);
-- matrix products are quantised to int8 per output channel in reduced range (7 bits), because 8-bit products overflow their 16-bit
-  accumulators on CPUs with AVX2 but without VNNI; in the last three layers the feed-forward's second product, whose inputs have
-  outliers, stays in float (half precision in the file).
+- matrix products have int8 weights with a scale for every 32 of them, and their inputs are quantised in the same blocks, each token by
+  itself (`MatMulNBits`, accuracy level 4). One scale for a whole tensor, as in ONNX Runtime's dynamic quantisation, flips ten times as
+  many decisions, because the activations have outliers (docs/log.md); and a sentence's result would depend on what shares its batch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from training.stage import stage
 
 OPSET = 17
-FLOAT_LAYERS = 3
+BLOCK = 32
 
 
 class Int8Embedding(torch.nn.Module):
@@ -73,45 +73,30 @@ class ForExport(torch.nn.Module):
 def export_onnx(checkpoint: Path, target: Path, *, int8: bool = True) -> None:
     """Write `target`, an ONNX model input_ids, attention_mask (int64, (n, length)) -> logits (float32, (n, labels))."""
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float32, attn_implementation="eager").eval()
     plain = ForExport(model, int8_embedding=int8).eval()
-    raw, fused = target.with_suffix(".raw.onnx"), target.with_suffix(".fused.onnx")
+    raw = target.with_suffix(".raw.onnx")
     sample = torch.randint(4, model.config.vocab_size, (2, 9)), torch.ones(2, 9, dtype=torch.int64)
     axes = {0: "batch", 1: "length"}
     torch.onnx.export(plain, sample, str(raw), input_names=["input_ids", "attention_mask"], output_names=["logits"], opset_version=OPSET,
                       dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}}, dynamo=False)  # fmt: skip
-    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
-    optimised = optimize_model(str(raw), model_type="bert", num_heads=plain.heads, hidden_size=model.config.hidden_size, opt_level=0)
-    optimised.save_model_to_file(str(fused if int8 else target))
+    for name in ("onnxruntime.transformers", "onnxruntime.quantization"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    options = FusionOptions("bert")
+    options.use_multi_head_attention = True  # leaves the projections as products of their own, which can be quantised
+    optimised = optimize_model(str(raw), model_type="bert", num_heads=plain.heads, hidden_size=model.config.hidden_size, opt_level=0,
+                               optimization_options=options)  # fmt: skip
+    raw.unlink()
     if int8:
-        graph = onnx.load(str(fused)).graph
-        wide = model.config.intermediate_size  # a product whose weight has as many rows as the feed-forward is wide is its second one
-        shapes = {t.name: t.dims for t in graph.initializer}
-        products = [(n.name, s) for n in graph.node if n.op_type == "MatMul" and (s := shapes.get(n.input[1]))]
-        keep = [name for name, s in products if s[0] == wide][-FLOAT_LAYERS:] + [name for name, s in products if s[1] < 64]
-        quantize_dynamic(str(fused), str(target), op_types_to_quantize=["MatMul", "Attention"], per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
-                         nodes_to_exclude=keep, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})  # fmt: skip
-        halve_large_floats(target)
-    for path in (raw, fused):
-        path.unlink(missing_ok=True)
-
-
-def halve_large_floats(path: Path) -> None:
-    """Store the large float tensors of a model in half precision; ONNX Runtime widens them once, when it loads the file."""
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load(str(path))
-    graph = model.graph
-    for tensor in [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT and np.prod(t.dims) >= 1 << 16]:
-        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name + "_half")
-        graph.node.insert(0, onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
-        graph.initializer.remove(tensor)
-        graph.initializer.append(half)
-    onnx.save(model, str(path))
+        quantiser = MatMulNBitsQuantizer(optimised.model, bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=4)
+        quantiser.process()
+        onnx.save(quantiser.model.model, str(target))
+    else:
+        optimised.save_model_to_file(str(target))
 
 
 def logits_of(onnx_file: Path, tokenizer_file: Path, texts: list[str], max_tokens: int) -> np.ndarray:
@@ -127,7 +112,7 @@ def logits_of(onnx_file: Path, tokenizer_file: Path, texts: list[str], max_token
 
 def run(trained: Path, out: Path) -> None:
     """Reads `trained`/checkpoint; writes model.onnx, tokenizer.json, float.onnx (for comparison only) and checkpoint/ in half precision."""
-    with stage(out, inputs={"opset": OPSET, "float_layers": FLOAT_LAYERS}, code=[Path(__file__)], files=[trained / "checkpoint"]) as done:
+    with stage(out, inputs={"opset": OPSET, "block": BLOCK}, code=[Path(__file__)], files=[trained / "checkpoint"]) as done:
         if done is None:
             return
         export_onnx(trained / "checkpoint", out / "model.onnx")

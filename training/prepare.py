@@ -43,6 +43,7 @@ def to_dataset(examples: list[Example]) -> Dataset:
     return Dataset.from_dict({
         "id": [e.id for e in examples], "text": [normalise(e.text) for e in examples], "labels": targets(examples).tolist(),
         "author": [e.fields.get("author", "") for e in examples], "kind": [e.fields.get("kind", "") for e in examples],
+        "in_call": ["call_id" in e.fields for e in examples],
     })  # fmt: skip
 
 

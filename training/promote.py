@@ -15,7 +15,7 @@ def run(evaluated: Path, exported: Path, models: Path) -> str:
     part, target = models / f".{bundle.id}.part", models / bundle.id
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for name in (*FILES, MANIFEST, "evaluation.json"):
+    for name in (*FILES, MANIFEST, "evaluation.json", "reliability.svg", "flips.tsv"):
         shutil.copy(evaluated / name, part / name)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)

@@ -8,6 +8,8 @@ the head learns ten times as fast as the body.
 from __future__ import annotations
 
 import random
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,7 @@ TAKES = (
     "dropout",
     "noise",
     "noise_strength",
-    "adversarial",
+    "layer_decay",
 )
 
 
@@ -117,11 +119,11 @@ class NoisyCollator:
 
 
 class HeadTrainer(Trainer):
-    """A Trainer whose head has a learning rate of its own, and which may train on adversarial embeddings besides (FGM, Miyato et al. 2017)."""
+    """A Trainer whose head learns faster than the body, and each layer slower than the next one (Howard and Ruder 2018)."""
 
-    def __init__(self, *args, head_factor: float, adversarial: float, train_collator: NoisyCollator, **kwargs):
+    def __init__(self, *args, head_factor: float, layer_decay: float, train_collator: NoisyCollator, **kwargs):
         super().__init__(*args, **kwargs)
-        self.head_factor, self.adversarial, self.train_collator = head_factor, adversarial, train_collator
+        self.head_factor, self.layer_decay, self.train_collator = head_factor, layer_decay, train_collator
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         plain, self.data_collator = self.data_collator, self.train_collator
@@ -130,28 +132,30 @@ class HeadTrainer(Trainer):
         finally:
             self.data_collator = plain
 
-    def training_step(self, model: torch.nn.Module, inputs: dict, *args) -> torch.Tensor:
-        loss = super().training_step(model, dict(inputs), *args)
-        if self.adversarial:
-            words = model.get_input_embeddings().weight
-            shift = self.adversarial * words.grad / words.grad.norm().clamp_min(1e-12)
-            with torch.no_grad():
-                words += shift
-            loss = (loss + super().training_step(model, inputs, *args)) / 2
-            with torch.no_grad():
-                words -= shift
-        return loss
+    def rate(self, name: str) -> float:
+        """Learning rate of a parameter as a share of the configuration's: the head's is higher, each layer's lower than the next one's."""
+        if "encoder" not in name and "embeddings" not in name:
+            return self.head_factor
+        depth = int(found[1]) + 1 if (found := re.search(r"layer\.(\d+)\.", name)) else 0
+        return self.layer_decay ** (self.model.config.num_hidden_layers - depth)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             a, groups = self.args, {}
             for name, parameter in self.model.named_parameters():
-                head, decay = "encoder" not in name and "embeddings" not in name, parameter.ndim > 1
-                groups.setdefault((head, decay), []).append(parameter)
+                groups.setdefault((self.rate(name), parameter.ndim > 1), []).append(parameter)
             self.optimizer = torch.optim.AdamW(
-                [{"params": ps, "lr": a.learning_rate * (self.head_factor if head else 1), "weight_decay": a.weight_decay if decay else 0.0}
-                 for (head, decay), ps in groups.items()], fused=True)  # fmt: skip
+                [{"params": ps, "lr": a.learning_rate * rate, "weight_decay": a.weight_decay if decay else 0.0}
+                 for (rate, decay), ps in groups.items()], fused=True)  # fmt: skip
         return self.optimizer
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint of an earlier, interrupted run. One that was being written when it was killed is removed."""
+    for half in folder.glob("checkpoint-*"):
+        if not (half / "trainer_state.json").exists():  # the Trainer writes it last
+            shutil.rmtree(half)
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
 
 
 def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
@@ -183,8 +187,8 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
             return {**multilabel_f1(logits > 0, true), "macro_ap": macro_average_precision(logits, true)}
 
         trainer = HeadTrainer(model, arguments, train_dataset=sized["train"], eval_dataset=sized["held"], data_collator=plain, compute_metrics=metrics,
-                              train_collator=noisy, head_factor=config["head_factor"], adversarial=config["adversarial"])  # fmt: skip
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "run")) if (out / "run").is_dir() else None)
+                              train_collator=noisy, head_factor=config["head_factor"], layer_decay=config["layer_decay"])  # fmt: skip
+        trainer.train(resume_from_checkpoint=last_checkpoint(out / "run"))
         trainer.args.train_sampling_strategy = "random"  # grouping by length would reorder what is predicted
         predicted = trainer.predict(sized["held"])
         np.savez(out / "held.npz", logits=predicted.predictions.astype(np.float32), labels=predicted.label_ids)

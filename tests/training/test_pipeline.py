@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 pytest.importorskip("torch")
+from fakes import FLAT
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
@@ -152,6 +154,41 @@ def test_changed_inputs_run_a_stage_again(tmp_path):
     assert ran == [True, False, True]
 
 
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_and_ends_as_if_nothing_had_happened(run, tiny_base):
+    work, _, _ = run
+
+    def training(name: str, **options) -> subprocess.Popen:
+        command = [sys.executable, "-m", "training", "--config", "training/configs/tiny.yaml", "--base-model", str(tiny_base), "--until", "train",
+                   "--work", str(work / name), "--set", f"data={work / 'train'}", "--set", "epochs=3"]  # fmt: skip
+        return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def held(name: str) -> np.ndarray:
+        return np.load(work / name / "trained" / "held.npz")["logits"]
+
+    assert training("whole").wait() == 0
+    killed, folder = training("killed"), work / "killed" / "trained" / "run"
+    while killed.poll() is None and not list(folder.glob("checkpoint-*/trainer_state.json")):
+        time.sleep(0.002)
+    killed.kill()
+    killed.wait()
+    assert not (work / "killed" / "trained" / "done.json").exists()
+    (folder / "checkpoint-999").mkdir()  # as if it had been killed while it wrote the next one
+    again = training("killed")
+    assert again.wait() == 0, again.stderr.read()
+    np.testing.assert_allclose(held("killed"), held("whole"), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_same_configuration_and_data_give_the_same_model(run, tiny_base):
+    work, _, _ = run
+    command = [sys.executable, "-m", "training", "--config", "training/configs/tiny.yaml", "--base-model", str(tiny_base), "--until", "train",
+               "--work", str(work / "twin"), "--set", f"data={work / 'train'}"]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    one, other = (np.load(work / name / "trained" / "held.npz")["logits"] for name in ("stages", "twin"))
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
 def test_a_held_out_author_that_wrote_nothing_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "好", "labels": [], "author": "a"}')
     with pytest.raises(SystemExit, match="has no sentences by b"):
@@ -247,6 +284,31 @@ def test_a_taboo_threshold_reaches_its_precision_and_few_positives_have_little_s
     assert true[p >= cut].mean() > 0.88
     assert cut > calibrate.threshold(p, true, None)
     assert calibrate.threshold(np.array([0.01, 0.02]), np.array([0, 1]), None) == pytest.approx(0.5, abs=0.03)
+
+
+def test_rates_on_held_back_sentences_come_from_a_calibration_of_the_other_authors(monkeypatch):
+    fitted = []
+
+    def fit(logits, true, target):
+        fitted.append(sorted(set(logits[:, 0].tolist())))
+        return FLAT
+
+    monkeypatch.setattr(calibrate, "fit", fit)
+    logits = np.repeat(np.array([[-1.0], [0.0], [1.0]], np.float32), len(LABELS), axis=1)
+    p, decided = calibrate.cross_fitted(logits, np.zeros_like(logits), ["a", "b", "c"], 0.9)
+    assert sorted(fitted) == [[-1, 0], [-1, 1], [0, 1]]
+    np.testing.assert_array_equal(decided, p >= 0.5)
+
+
+def test_false_alarms_are_counted_in_a_thousand_sentences_of_whole_calls():
+    true, decided = np.zeros((10, len(LABELS))), np.zeros((10, len(LABELS)), bool)
+    column = NAMES.index("pushback")
+    decided[[0, 1, 9], column] = True
+    true[0, column] = 1
+    rows = calibrate.measured(decided, true, np.arange(10) < 5)
+    assert rows["pushback"] == {"support": 1, "precision": pytest.approx(1 / 3), "recall": 1.0, "false_alarms_per_1000": 200.0}
+    assert rows["any taboo"]["false_alarms_per_1000"] == 200.0
+    assert rows["greeting"] == {"support": 0, "precision": None, "recall": None, "false_alarms_per_1000": 0.0}
 
 
 def test_expected_calibration_error_is_zero_for_honest_probabilities_and_large_for_boasts():
