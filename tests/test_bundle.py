@@ -95,4 +95,4 @@ def test_an_installation_without_a_model_says_so(tmp_path, monkeypatch):
 def test_the_shipped_bundle_is_whole_and_has_no_pickle(classifier):
     bundle = open_bundle()
     assert classifier.model == bundle.id
-    assert {p.suffix for p in bundle.path.iterdir()} <= {".onnx", ".json", ".md"}
+    assert {p.suffix for p in bundle.path.iterdir()} <= {".onnx", ".json", ".md", ".svg", ".tsv"}

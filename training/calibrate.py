@@ -19,7 +19,7 @@ from training.metrics import TABOO, multilabel_f1
 from training.stage import stage
 
 TAKES = ("taboo_precision",)
-PRIOR_WEIGHT = 20  # a threshold of a label with this many held-back positives lies half way to 0.5: few examples, little say
+PRIOR_WEIGHT = 120  # a threshold of a label with this many held-back positives lies half way to 0.5 (docs/log.md)
 WITH_RULE = 0.1  # of the threshold: rules are right nearly always, so with a hit the model need only not rule the label out
 BAND = (0.8, 0.1)  # unsure from this share of the threshold to this share of the way from it to 1
 

@@ -10,7 +10,6 @@ import numpy as np
 from svcnorm.bundle import Bundle
 from svcnorm.labels import LABELS
 
-
 BUILT = "build/encoder"  # what training/base.py makes
 
 
@@ -56,6 +55,8 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
     parts, config, measured = found["both"], bundle.manifest["config"], bundle.measured
     base = "intfloat/multilingual-e5-small (MIT), vocabulary cut to Chinese" if config["base_model"] == BUILT else config["base_model"]
     gold, alarms = parts["gold"], measured["any taboo"]
+    layers = config["layers"]
+    kept = f"its lowest {layers} layers" if isinstance(layers, int) else f"its layers {layers}" if layers else "all its layers"
     row = lambda e: (e["sentences"], percent(e["micro_f1"]), percent(e["macro_f1"]), percent(e["taboo"]["precision"]), percent(e["taboo"]["recall"]), percent(e["exact_match"]))  # fmt: skip  # noqa: E731
     differing = [r for r in pairs.values() if not r["same_labels"]]
     same = [r for r in pairs.values() if r["same_labels"]]
@@ -64,7 +65,7 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
         f"# {bundle.id}", "",
         "Labels sentences of Chinese call-centre agents with the 31 labels of svcnorm (docs/labels.md). Written by `python -m training` (training/card.py); no number is typed in. Percent; intervals are 95 % bootstrap over calls.", "",
         "## Recipe", "",
-        f"Base: {base}, layers: {config['layers']} (a number: the lowest){', and one that starts as mean pooling' if config['pooling_layer'] else ''}. "
+        f"Base: {base}, {kept}{', and one layer that starts as mean pooling' if config['pooling_layer'] else ''}. "
         f"{facts['train']} sentences of data/train (written for this project by many authors, most of them labelled twice: data/README.md) trained, {facts['held']} of other authors "
         f"({', '.join(config['held_out'])}) were held back for calibration, thresholds and every choice. {config['epochs']} epochs, learning rate {config['learning_rate']:g} (× {config['layer_decay']:g} a layer downwards), "
         f"ASR noise on {percent(config['noise'])} % of the sentences, seed {config['seed']}; {facts['train_seconds'] / 60:.0f} minutes on two cores. The whole configuration is in manifest.json. int8, {facts['megabytes']} MB.", "",
@@ -88,7 +89,7 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
         f"Both sides wholly right: {rate(differing, 'right')} % of the pairs whose labels differ; the difference right: {rate(differing, 'difference')} %. Pairs whose labels are the same: unchanged {rate(same, 'difference')} %.", "",
         *table("capability | pairs | both sides right | difference right, or unchanged", ((name, r["pairs"], rate([r], "right"), rate([r], "difference")) for name, r in pairs.items())),
         "## int8", "",
-        f"On gold, model alone: micro-F1 {percent(facts['int8_micro_f1'])} in int8, {percent(facts['float_micro_f1'])} in float; {percent(facts['int8_flips'])} % of the label decisions differ, {percent(facts['int8_flips_per_label'])} % as many as there are labels ([flips.tsv](flips.tsv) lists them).", "",
+        f"On gold, model alone: micro-F1 {percent(facts['int8_micro_f1'])} in int8, {percent(facts['float_micro_f1'])} in float; {100 * facts['int8_flips']:.2f} % of the label decisions differ, {percent(facts['int8_flips_per_label'])} % as many as there are labels ([flips.tsv](flips.tsv) lists them).", "",
         "## Limits", "",
         "Written sentences by many authors, not recorded calls; authors, annotators and adjudicators are of one kind, so the bar of human agreement is an upper bound. A sentence is judged alone, without what was said before. "
         "Irony and contempt in courteous words are what it misses most: see the taboos' recall above. Labels are functions by the guide; whether one is allowed is for the norm to say. A taboo is a reason to listen to the call, not a verdict.", "",

@@ -268,6 +268,21 @@ def test_the_pooling_layer_starts_as_a_mean_over_the_tokens():
     assert torch.cosine_similarity(out, expected, dim=0) > 0.99
 
 
+def test_the_head_learns_faster_and_each_layer_slower_than_the_next(tiny_base, tmp_path):
+    config = {"layers": 2, "pooling_layer": True, "dropout": 0.0}
+    model = train.load_model(tiny_base, config)
+    arguments = train.TrainingArguments(output_dir=str(tmp_path), learning_rate=0.1, weight_decay=0.5, report_to=[])
+    trainer = train.HeadTrainer(model, arguments, head_factor=10, layer_decay=0.5, train_collator=None)
+    names = {id(p): n for n, p in model.named_parameters()}
+    groups = trainer.create_optimizer().param_groups
+    found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert len(found) == len(names)
+    assert found["classifier.weight"] == (pytest.approx(1.0), 0.5)
+    rates = [found[f"bert.encoder.layer.{i}.output.dense.weight"][0] for i in range(3)]
+    assert [found["bert.embeddings.word_embeddings.weight"][0], *rates] == pytest.approx([0.0125, 0.025, 0.05, 0.1])
+    assert found["bert.encoder.layer.0.output.dense.bias"][1] == 0
+
+
 def test_calibration_recovers_the_probabilities_that_made_the_data():
     rng = np.random.default_rng(1)
     logit = rng.normal(size=4000) * 3
