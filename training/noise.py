@@ -3,7 +3,7 @@
     python -m training.noise [--strength 0.5] [--seed 0] < sentences > noisy
 
 What happens follows what real transcripts show: same-sound slips (the candidates are the characters of the corpus that
-sound alike, weighted by how alike and how common they are), numbers read out, fillers, repeats, false starts, punctuation lost, wrong
+sound alike, weighted by how alike and how common they are), 您 for 你 and 你 for 您, numbers read out or misheard, fillers, repeats, false starts, punctuation lost, wrong
 or turned into pauses, an end cut off. Readings come from pypinyin.
 """
 
@@ -25,10 +25,10 @@ CORPUS = Path(__file__).parents[1] / "data" / "train"
 
 # Share of the places where each slip happens at strength 1
 HOMOPHONE = 0.06  # of Chinese characters
-SPOKEN = 0.9  # of numbers
+SPOKEN, MISREAD = 0.9, 0.4  # of numbers
 FILLER, REPEAT, FALSE_START = 0.3, 0.15, 0.08  # of clauses
 MARK_LOST, MARK_PAUSE, MARK_WRONG = 0.4, 0.25, 0.1  # of punctuation marks
-NO_MARKS, CLIPPED = 0.5, 0.15  # of texts
+NO_MARKS, CLIPPED, YOU = 0.5, 0.15, 0.6  # of texts
 
 FILLERS = ("嗯", "呃", "啊", "那个", "就是", "这个", "呃那个")  # none that could be heard as an answer
 MARKS = "，。！？、；：,.!?;:~～…"
@@ -52,6 +52,9 @@ def noise(text: str, strength: float = 0.5, *, seed: int = 0) -> str:
         return text
     rng = random.Random(f"{seed}:{strength}:{text}")
     likely = lambda rate: rng.random() < rate * strength  # noqa: E731
+    text = _NUMBER.sub(lambda m: _other_number(m[0], rng) if likely(MISREAD) else m[0], text)
+    if likely(YOU):
+        text = text.translate(str.maketrans(*(("您", "你") if rng.random() < 0.7 else ("你", "您"))))
     text = _NUMBER.sub(lambda m: spoken(m[1], by_digit=len(m[1]) == 4 and bool(m[2])) + m[2] if likely(SPOKEN) else m[0], text)
     text = _CLAUSE.sub(lambda m: _hesitant(m[0], likely, rng), text)
     text = _misheard(text, likely, rng)
@@ -80,6 +83,12 @@ def spoken(number: str, *, by_digit: bool = False) -> str:
     read = read.rstrip("零") or "零"
     read = re.sub("^一十", "十", read)
     return read + tail
+
+
+def _other_number(number: str, rng: random.Random) -> str:
+    """One of its digits is another one (a first digit never 0)."""
+    at = rng.choice([i for i, c in enumerate(number) if c.isdigit()])
+    return number[:at] + rng.choice("123456789") + number[at + 1 :]
 
 
 def _hesitant(clause: str, likely, rng: random.Random) -> str:

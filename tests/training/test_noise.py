@@ -4,7 +4,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypinyin import Style, lazy_pinyin
 
@@ -25,6 +25,7 @@ def edits(strength: float) -> int:
     return sum(sum(x != y for x, y in zip(a, b, strict=False)) + abs(len(a) - len(b)) for a, b in pairs)
 
 
+@settings(deadline=None)  # the first call reads the corpus
 @given(st.text(max_size=60), st.floats(0, 1), st.integers(0, 1000))
 def test_any_text_gives_a_text_and_the_same_arguments_the_same_one(text, strength, seed):
     noisy = noise(text, strength, seed=seed)
@@ -70,7 +71,7 @@ def test_years_are_read_digit_by_digit():
 
 
 def test_a_replaced_character_sounds_like_the_one_that_was_said(monkeypatch):
-    for rate in ("SPOKEN", "FILLER", "REPEAT", "FALSE_START", "NO_MARKS", "MARK_LOST", "MARK_PAUSE", "MARK_WRONG", "CLIPPED"):
+    for rate in ("SPOKEN", "FILLER", "REPEAT", "FALSE_START", "NO_MARKS", "MARK_LOST", "MARK_PAUSE", "MARK_WRONG", "CLIPPED", "YOU", "MISREAD"):
         monkeypatch.setattr(module, rate, 0)
     monkeypatch.setattr(module, "HOMOPHONE", 1)
     changed = 0
@@ -83,6 +84,20 @@ def test_a_replaced_character_sounds_like_the_one_that_was_said(monkeypatch):
                 changed += 1
                 assert alike(said[i].rstrip("12345")) == alike(lazy_pinyin(b)[0])
     assert changed > 60
+
+
+def test_the_two_words_for_you_are_taken_for_each_other():
+    assert any("您" not in noise("这个您看一下", 1, seed=s) for s in range(20))
+    assert any("您" in noise("这个你看一下", 1, seed=s) for s in range(40))
+
+
+def test_a_misheard_number_keeps_its_length(monkeypatch):
+    for rate in ("SPOKEN", "REPEAT", "FALSE_START"):
+        monkeypatch.setattr(module, rate, 0)
+    found = {re.sub(r"\D", "", noise("一共是129元", 1, seed=s)) for s in range(60)}
+    assert "129" in found
+    assert len(found) > 5
+    assert {len(n) for n in found} == {3}
 
 
 def test_the_closest_sounds_are_the_likeliest():
