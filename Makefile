@@ -22,10 +22,10 @@ check: $(VENV)/.dev  ## style, norms, and what represents each catalogue item
 	$(BIN)/python scripts/norm_coverage.py
 
 train: $(VENV)/.dev  ## the pipeline: base, prepare, train, calibrate, export, evaluate (CONFIG=…)
-	$(BIN)/python -m training --config $(CONFIG)
+	PYTHON=$(BIN)/python training/run.sh $(CONFIG)
 
 promote: $(VENV)/.dev  ## the pipeline, and its result becomes the shipped bundle
-	$(BIN)/python -m training --config $(CONFIG) --promote
+	PYTHON=$(BIN)/python training/run.sh $(CONFIG) --promote
 
 figures: $(VENV)/.dev  ## docs/figures.md: what the model and the rules reach and cost
 	$(BIN)/python scripts/figures.py

@@ -40,7 +40,7 @@ def train(source: str, number: int | None) -> Path:
 def row(name: str, work: Path) -> list:
     held = load_from_disk(str(work / "prepared" / "dataset"))
     saved = np.load(work / "trained" / "held.npz")
-    in_call = np.array(["-c" in i for i in held["held"]["id"]])  # ids of sentences in calls are author-cNN-turn
+    in_call = np.array(held["held"]["in_call"])
     scores = [macro_average_precision(saved["logits"][m], saved["labels"][m]) for m in (in_call | True, in_call, ~in_call)]
     micro = multilabel_f1(saved["logits"] > 0, saved["labels"])["micro_f1"]
     found = json.loads((work / "evaluated" / "evaluation.json").read_text(encoding="utf-8"))["model"]

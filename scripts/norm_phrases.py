@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from svcnorm import Classifier, Norm, Prediction
+from svcnorm.classifier import ways
 from svcnorm.examples import read_rows
 from svcnorm.model import Scorer
 
@@ -36,12 +37,6 @@ def phrases() -> Iterator[Phrase]:
                 for blank, words in FILL.items():
                     text = text.replace(blank, words)
                 yield document, item["id"], text, frozenset(item["labels"])
-
-
-def ways(scorer: Scorer, norm: Norm) -> dict[str, Classifier]:
-    """Rules alone, model alone, both."""
-    bare = Norm(norm.name, norm.title, norm.source, None, norm.judgements, (), ())
-    return {"rules": Classifier.from_rules(norm=norm), "model": Classifier(scorer, bare), "both": Classifier(scorer, norm)}
 
 
 def judged(classifier: Classifier, rows: list[Phrase]) -> list[tuple[bool, Prediction]]:

@@ -103,3 +103,9 @@ class Classifier:
         decisions, unsure = fuse(probabilities, self.scorer.calibration if self.scorer else None, self.norm.match(sentence))
         findings = tuple(self.norm.judge(d.label, d.source, d.probability, d.hits, sentence, span.start) for d in decisions)
         return Sentence(sentence, span, findings, unsure)
+
+
+def ways(scorer: Scorer, norm: Norm) -> dict[str, Classifier]:
+    """To compare them: rules alone, model alone, both."""
+    bare = Norm(norm.name, norm.title, norm.source, None, norm.judgements, (), ())
+    return {"rules": Classifier.from_rules(norm=norm), "model": Classifier(scorer, bare), "both": Classifier(scorer, norm)}

@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
 
 from svcnorm.calibration import Calibration
-from svcnorm.evaluation import Counts
-from svcnorm.labels import LABELS, NAMES
-from training.metrics import TABOO, multilabel_f1
+from svcnorm.evaluation import evaluate
+from svcnorm.labels import LABELS
+from training.metrics import label_sets, multilabel_f1
 from training.stage import stage
 
 TAKES = ("taboo_precision",)
@@ -63,7 +63,10 @@ def fit(logits: np.ndarray, true: np.ndarray, taboo_precision: float) -> Calibra
 
 
 def cross_fitted(logits: np.ndarray, true: np.ndarray, authors: Sequence[str], taboo_precision: float) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and decisions on the sentences of each author by a calibration fitted on the other authors. Shapes: (n, len(LABELS))."""
+    """Probabilities and decisions on the sentences of each author by a calibration fitted on the other authors. Shapes: (n, len(LABELS)).
+
+    A single author has no others: its own calibration is all there is.
+    """
     p, decided = np.zeros(logits.shape, np.float32), np.zeros(logits.shape, bool)
     authors = np.array(authors)
     for author in set(authors.tolist()):
@@ -76,22 +79,25 @@ def cross_fitted(logits: np.ndarray, true: np.ndarray, authors: Sequence[str], t
 
 def measured(decided: np.ndarray, true: np.ndarray, in_call: np.ndarray) -> dict[str, dict[str, Any]]:
     """How often each label is right, of the model alone, and the false alarms in 1,000 sentences of whole calls (the natural label mix)."""
-    true = true.astype(bool)
-    columns = {name: (decided[:, i], true[:, i]) for i, name in enumerate(NAMES)}
-    columns["any taboo"] = decided[:, TABOO].any(axis=1), true[:, TABOO].any(axis=1)
-    rows = {}
-    for name, (said, so) in columns.items():
-        c = Counts(int((said & so).sum()), int((said & ~so).sum()), int((~said & so).sum()))
-        alarms = round(1000 * float((said & ~so)[in_call].mean()), 2) if in_call.any() else None
-        rows[name] = {"support": c.support, "precision": c.precision, "recall": c.recall, "false_alarms_per_1000": alarms}
-    return rows
+    everywhere, calls = (evaluate(label_sets(decided[part]), label_sets(true[part])) for part in (in_call | True, in_call))
+    counts, alarms = ({**e.labels, "any taboo": e.taboo} for e in (everywhere, calls))
+    per_1000 = lambda c: round(1000 * c.fp / calls.sentences, 2) if calls.sentences else None  # noqa: E731
+    return {
+        name: {"support": c.support, "precision": c.precision, "recall": c.recall, "false_alarms_per_1000": per_1000(alarms[name])}
+        for name, c in counts.items()
+    }
 
 
-def expected_calibration_error(p: np.ndarray, true: np.ndarray, bins: int = 15) -> float:
-    """Mean gap between probability and frequency over equal-width bins, weighted by their size, all labels together."""
+def bins(p: np.ndarray, true: np.ndarray, number: int) -> list[tuple[float, float, int]]:
+    """(mean probability, share that is true, decisions) of each filled bin of equal width, all labels together."""
     p, true = p.ravel(), true.ravel()
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    return float(sum(abs(p[which == b].mean() - true[which == b].mean()) * (which == b).mean() for b in range(bins) if (which == b).any()))
+    which = np.minimum((p * number).astype(int), number - 1)
+    return [(float(p[which == b].mean()), float(true[which == b].mean()), int((which == b).sum())) for b in range(number) if (which == b).any()]
+
+
+def expected_calibration_error(p: np.ndarray, true: np.ndarray) -> float:
+    """Mean gap between probability and frequency over 15 bins, weighted by their size."""
+    return sum(abs(mean - share) * n for mean, share, n in bins(p, true, 15)) / p.size
 
 
 def run(config: dict, prepared: Path, trained: Path, out: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from svcnorm.bundle import Bundle
 from svcnorm.labels import LABELS
+from training.calibrate import bins
 
 BUILT = "build/encoder"  # what training/base.py makes
 
@@ -26,16 +27,9 @@ def table(header: str, rows: Iterable[Iterable[Any]]) -> list[str]:
     return [f"| {header} |", "|" + "---|" * len(columns), *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
 
 
-def bins(p: np.ndarray, true: np.ndarray, number: int = 10) -> list[tuple[float, float, int]]:
-    """(mean probability, share that is true, decisions) of each filled bin of equal width, all labels together."""
-    p, true = p.ravel(), true.ravel()
-    which = np.minimum((p * number).astype(int), number - 1)
-    return [(float(p[which == b].mean()), float(true[which == b].mean()), int((which == b).sum())) for b in range(number) if (which == b).any()]
-
-
 def reliability_svg(p: np.ndarray, true: np.ndarray) -> str:
     """A calibration plot: where the dots lie on the diagonal, probabilities mean what they say."""
-    dots = [(40 + 300 * x, 310 - 300 * y, n) for x, y, n in bins(p, true)]
+    dots = [(40 + 300 * x, 310 - 300 * y, n) for x, y, n in bins(p, true, 10)]
     marks = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#4477aa"><title>{n} decisions</title></circle>' for x, y, n in dots)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in dots)
     ticks = "".join(

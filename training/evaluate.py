@@ -17,15 +17,15 @@ from datasets import load_from_disk
 
 import svcnorm
 from svcnorm.bundle import Bundle, open_bundle, sha256_file, write_manifest
-from svcnorm.classifier import Classifier
+from svcnorm.classifier import Classifier, ways
 from svcnorm.evaluation import check_pairs, evaluate, intervals
 from svcnorm.examples import Example, read_rows
 from svcnorm.labels import NAMES
-from svcnorm.norms import Norm
 from svcnorm.text import normalise
 from training import baseline, card
 from training.calibrate import expected_calibration_error
 from training.export import logits_of
+from training.metrics import label_sets, multilabel_f1
 from training.prepare import read_folder, targets
 from training.stage import stage
 
@@ -45,24 +45,19 @@ def parts_of(examples: list[Example]) -> dict[str, list[int]]:
     return {name: part for name, part in parts.items() if part}
 
 
-def names(decided: np.ndarray) -> list[str]:
-    return [NAMES[i] for i in np.flatnonzero(decided)]
-
-
 def by_part(gold: list[Example], predicted: list[Iterable[str]]) -> dict[str, Any]:
     return {name: evaluate([predicted[i] for i in part], [gold[i].labels for i in part]).to_dict() for name, part in parts_of(gold).items()}
 
 
-def results(bundle: Path, gold: list[Example]) -> tuple[dict[str, Any], list[Iterable[str]]]:
+def results(classifier: Classifier, gold: list[Example]) -> tuple[dict[str, Any], list[Iterable[str]]]:
     """Evaluations of rules alone, model alone and both, on each part of gold, and the label sets by both.
 
     Each example is one sentence, as it was for its annotators.
     """
-    base = Norm.load("base")
-    both = Classifier.load(bundle, norm=base)
-    bare = Classifier(both.scorer, Norm(base.name, base.title, base.source, None, base.judgements, (), ()))
-    ways = {"rules": Classifier.from_rules(norm=base), "model": bare, "both": both}
-    predicted = {way: [p.labels for p in classifier.predict_many((e.text for e in gold), split=False)] for way, classifier in ways.items()}
+    predicted = {
+        way: [p.labels for p in one.predict_many((e.text for e in gold), split=False)]
+        for way, one in ways(classifier.scorer, classifier.norm).items()
+    }
     return {way: by_part(gold, labels) for way, labels in predicted.items()}, predicted["both"]
 
 
@@ -82,15 +77,14 @@ def run(config: dict, prepared: Path, trained: Path, calibrated: Path, exported:
         seal = partial(write_manifest, out, id=bundle_id, max_tokens=config["max_tokens"], **facts_of_origin)
         (out / "README.md").write_text("", encoding="utf-8")
         seal()
-        bundle, examples = open_bundle(out), read_folder(gold)
+        bundle, classifier, examples = open_bundle(out), Classifier.load(out, norm="base"), read_folder(gold)
         texts, true = [e.text for e in examples], [e.labels for e in examples]
-        found, predicted = results(out, examples)
+        found, predicted = results(classifier, examples)
         data = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)
         by_baseline = baseline.tfidf_linear(data["train"].to_dict(), data["held"].to_dict(), [normalise(t) for t in texts])
-        found["tf-idf"] = by_part(examples, [names(row) for row in by_baseline])
+        found["tf-idf"] = by_part(examples, label_sets(by_baseline))
         (out / "evaluation.json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
-        classifier = Classifier.load(out, norm="base")
         p, t = classifier.predict_proba(texts), targets(examples)
         facts["ece_gold"] = round(expected_calibration_error(p, t), 4)
         facts["ece_worst_label"] = round(max(expected_calibration_error(a, b) for a, b in zip(p.T, t.T, strict=True)), 4)
@@ -114,7 +108,7 @@ def parity(exported: Path, examples: list[Example], bundle: Bundle, listed: Path
         for name in ("float", "model")
     }
     decided = {name: q >= bundle.calibration.threshold for name, q in p.items()}
-    f1 = {name: float(2 * (d & true).sum() / max(d.sum() + true.sum(), 1)) for name, d in decided.items()}
+    f1 = {name: multilabel_f1(d, true)["micro_f1"] for name, d in decided.items()}
     flips = np.argwhere(decided["float"] != decided["model"])
     lines = [f"{examples[i].id}\t{NAMES[j]}\t{p['float'][i, j]:.3f}\t{p['model'][i, j]:.3f}\t{bundle.calibration.threshold[j]:.3f}" for i, j in flips]
     listed.write_text("\n".join(["id\tlabel\tfloat\tint8\tthreshold", *lines]) + "\n", encoding="utf-8")

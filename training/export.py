@@ -5,7 +5,7 @@ What is done to the graph, and why it changes nothing that matters:
 - the word embedding is stored in int8 with a scale per row and read back into float (the largest table, no arithmetic in int8);
 - attention is fused by ONNX Runtime's transformer optimizer (exact);
 - matrix products have int8 weights with a scale for every 32 of them, and their inputs are quantised in the same blocks, each token by
-  itself (`MatMulNBits`, accuracy level 4). One scale for a whole tensor, as in ONNX Runtime's dynamic quantisation, flips ten times as
+  itself (`MatMulNBits`, accuracy level 4). One scale for a whole tensor, as in ONNX Runtime's dynamic quantisation, flips several times as
   many decisions, because the activations have outliers (docs/log.md); and a sentence's result would depend on what shares its batch.
 """
 

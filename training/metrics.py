@@ -7,7 +7,7 @@ import evaluate
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score
 
-from svcnorm.labels import LABELS
+from svcnorm.labels import LABELS, NAMES
 
 TABOO = np.array([label.taboo for label in LABELS])
 
@@ -28,6 +28,11 @@ class MultilabelF1(evaluate.Metric):
             "macro_f1": float(f1_score(true[:, used], predicted[:, used], average="macro", zero_division=0)),
             "taboo_f1": float(f1_score(true[:, TABOO].any(axis=1), predicted[:, TABOO].any(axis=1), zero_division=0)),
         }
+
+
+def label_sets(decided: np.ndarray) -> list[list[str]]:
+    """Label names of each row of a 0/1 matrix of shape (n, len(LABELS))."""
+    return [[NAMES[i] for i in np.flatnonzero(row)] for row in decided]
 
 
 def multilabel_f1(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:

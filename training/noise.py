@@ -86,7 +86,7 @@ def spoken(number: str, *, by_digit: bool = False) -> str:
 
 
 def _other_number(number: str, rng: random.Random) -> str:
-    """One of its digits is another one (a first digit never 0)."""
+    """`number` with one of its digits replaced by any of 1 to 9."""
     at = rng.choice([i for i, c in enumerate(number) if c.isdigit()])
     return number[:at] + rng.choice("123456789") + number[at + 1 :]
 

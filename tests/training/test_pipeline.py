@@ -158,7 +158,7 @@ def test_changed_inputs_run_a_stage_again(tmp_path):
 def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_and_ends_as_if_nothing_had_happened(run, tiny_base):
     work, _, _ = run
 
-    def training(name: str, **options) -> subprocess.Popen:
+    def training(name: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "training", "--config", "training/configs/tiny.yaml", "--base-model", str(tiny_base), "--until", "train",
                    "--work", str(work / name), "--set", f"data={work / 'train'}", "--set", "epochs=3"]  # fmt: skip
         return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
