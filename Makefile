@@ -38,6 +38,7 @@ data-report: $(VENV)/.dev  ## dataset card data/README.md and plots docs/data.ht
 
 generated: $(VENV)/.dev  ## files that a script writes
 	$(BIN)/python scripts/make_t2s.py
+	$(BIN)/python scripts/make_sounds.py
 
 clean:  ## remove what is built here
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -74,13 +74,23 @@ class Classifier:
         """
         if isinstance(texts, str):
             raise SvcnormError("predict_many takes an iterable of texts; for one text there is predict")
+        return (prediction for prediction, _ in self.scored_many(texts, split=split, batch_size=batch_size))
+
+    def scored_many(
+        self, texts: Iterable[str], *, split: bool = True, batch_size: int = 64
+    ) -> Iterator[tuple[Prediction, NDArray[np.float32] | None]]:
+        """As `predict_many`, each with the probabilities that it was decided from: shape (sentences, len(LABELS)), `None` without a model."""
         texts = iter(texts)
         while chunk := list(islice(texts, 16 * batch_size)):
             spans = [self._spans(text, split) for text in chunk]
             sentences = [span.of(text) for text, found in zip(chunk, spans, strict=True) for span in found]
-            rows = iter(self.scorer.probabilities(sentences, batch_size) if self.scorer else [None] * len(sentences))
+            rows = self.scorer.probabilities(sentences, batch_size) if self.scorer else None
+            at = 0
             for text, found in zip(chunk, spans, strict=True):
-                yield Prediction(text, tuple(self._sentence(text, span, next(rows)) for span in found), self.norm.name, self.model)
+                own = rows[at : at + len(found)] if rows is not None else None
+                at += len(found)
+                judged = zip(found, own if own is not None else [None] * len(found), strict=True)
+                yield Prediction(text, tuple(self._sentence(text, span, row) for span, row in judged), self.norm.name, self.model), own
 
     def predict_proba(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Calibrated probabilities of the model, each text taken as one sentence. Shape: (n, len(LABELS)), columns in the order of `LABELS`.

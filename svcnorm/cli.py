@@ -7,22 +7,27 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
+from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
-from svcnorm import __version__
-from svcnorm.bundle import Bundle, open_bundle
+from svcnorm import __version__, assessment
+from svcnorm.assessment import read_gates
+from svcnorm.bundle import Bundle, open_bundle, sha256_file
 from svcnorm.calls import CallAudit, audit, read_calls
+from svcnorm.checks import check_cases, read_cases, shipped_cases, under_noise
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
-from svcnorm.examples import not_utf8, read_rows
+from svcnorm.examples import Example, not_utf8, read_examples, read_rows, write_rows, write_text
 from svcnorm.labels import LABELS, Group, find
 from svcnorm.norms import Judgement, Norm, covered
 from svcnorm.norms import names as norm_names
+from svcnorm.report import percent, render
 from svcnorm.results import Prediction, Sentence
+from svcnorm.rulestats import norm_changes, rule_statistics
 
 WORDS = {  # English -> Chinese, for what people read; JSON keeps its English keys
     "label": "标签", "group": "类别", "meaning": "含义", "sentence": "句子", "labels": "标签", "probability": "概率", "source": "依据", "evidence": "证据",
@@ -31,6 +36,8 @@ WORDS = {  # English -> Chinese, for what people read; JSON keeps its English ke
     "model": "模型", "rule": "规则", "both": "模型+规则", "review": "待复核", "agent": "坐席", "customer": "客户", "unknown": "未知", "call": "通话",
     "threshold": "阈值", "with a rule": "有规则时", "unsure from": "存疑下限", "unsure to": "存疑上限", "precision": "准确率", "recall": "召回率", "false alarms": "每千句误报", "any taboo": "任一忌语", "rules only": "仅规则", "norm": "规范", "name": "名称", "title": "标题", "judgement": "评判",
     "breaches": "违规", "steps": "流程步骤", "missing": "缺失",
+    "capability": "能力", "cases": "用例", "wholly right": "全对", "noise": "噪声", "unchanged": "不变", "micro_f1": "micro-F1", "taboo_precision": "忌语准确率", "taboo_recall": "忌语召回率",
+    "hits": "命中", "given": "给出/正确率", "added": "补充/正确率", "refused": "被模型否定/正确率", "no hit": "无命中", "changes": "处变化",
 }  # fmt: skip
 COLOURS = {Group.COURTESY: "green", Group.HANDLING: "cyan", Group.TABOO: "red"}
 
@@ -165,7 +172,7 @@ def labels(lang: str) -> None:
 
 @main.group()
 def norm() -> None:
-    """Norms: list, show, check."""
+    """Norms: list, show, check, stats, diff."""
 
 
 @norm.command("list")
@@ -210,6 +217,166 @@ def norm_check(files: tuple[str, ...]) -> None:
     sys.exit(int(failed))
 
 
+@norm.command("stats")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
+@_norm
+@_model
+@_rules
+@_lang
+@handled
+def norm_stats(data: Path, form: str, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
+    """What each rule does on labelled sentences: hits, precision, what it adds to the model, where the two differ; dead rules at the end.
+
+    DATA is JSONL with "text" and "labels". "added": labels that the model alone does not find; "refused": labels that the rule
+    supports and the model rules out. Each with the share that is right.
+    """
+    problems: list[str] = []
+    classifier = _classifier(model, norm, rules_only)
+    rows = rule_statistics(classifier.norm, read_examples(data, problems.append), None if rules_only else classifier)
+    if form == "jsonl":
+        click.echo("\n".join(map(_json, rows)))
+    else:
+        say, share = Reader(lang), lambda right, of: f"{of} / {percent(right / of)}" if of else "–"
+        columns = [("right", "labels"), *([] if rules_only else [("added_right", "added"), ("conflicts_right", "conflicts")])]
+        shown = [[r["rule"], ", ".join(r["for"]), str(r["hits"]), *(share(r[a], r[b]) for a, b in columns)] for r in rows if r["hits"]]
+        click.echo(_judge_line(say, classifier))
+        click.echo(_table(say, shown, ["rule", "labels", "hits", "given", *([] if rules_only else ["added", "refused"])]))
+        dead = [f"{r['rule']} ({r['norm']}:{r['line']})" for r in rows if not r["hits"]]
+        click.echo(f"{say('no hit')} ({len(dead)}): {', '.join(dead) or '–'}")
+    _report(problems)
+
+
+@norm.command("diff")
+@click.argument("old")
+@click.argument("new")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Calls, as for `svcnorm audit`.")
+@click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
+@_model
+@_rules
+@_lang
+@handled
+def norm_diff(old: str, new: str, data: Path, form: str, model: str | None, rules_only: bool, lang: str) -> None:
+    """Which decisions change on calls when the norm NEW takes the place of OLD: labels, severities, clauses, steps."""
+    problems: list[str] = []
+    say, before = Reader(lang), _classifier(model, old, rules_only)
+    after = Classifier(before.scorer, Norm.load(new))
+    changes = norm_changes(before, after, _progress(read_calls(data, problems.append)))
+    if form == "jsonl":
+        for row in changes:
+            click.echo(_json(row))
+    else:
+        word = lambda x: "–" if x is None else " ".join(say(v) for v in x.values() if v)  # noqa: E731
+        rows = [[r["call_id"], str(r.get("turn", "")), r.get("sentence", ""), say.label(r["label"]) if "label" in r else r["step"],
+                 word(r["old"]), word(r["new"])] for r in changes]  # fmt: skip
+        click.echo(_table(say, rows, ["call", "turn", "sentence", "label", before.norm.name, after.norm.name]))
+        click.echo(f"{len(rows)} {say('changes')}")
+    _report(problems)
+
+
+@main.command("evaluate")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for what is written; it is made.")
+@click.option("--compare", "other", metavar="ID|DIR|rules", help="An old model, or `rules`: judge the model against it on the same data.")
+@click.option("--gates", type=click.Path(path_type=Path), help="With --compare: what the new model must keep; default: svcnorm/gates.yaml.")
+@click.option("--slice", "fields", multiple=True, metavar="FIELD", help="A field of the data to slice by; default: each with few values.")
+@_norm
+@_model
+@_rules
+@handled
+def evaluate_command(
+    data: Path, out: Path, other: str | None, gates: Path | None, fields: tuple[str, ...], norm: str, model: str | None, rules_only: bool
+) -> None:
+    """Measure a model on labelled sentences: DATA is JSONL with "text" and "labels" in each line (data/README.md).
+
+    Writes evaluation.json (figures, no text), errors.jsonl (each sentence that is not wholly right) and report.html (opens offline) to
+    --out; with --compare also comparison.json, and the exit code is 1 if a gate fails.
+    """
+    if gates and not other:
+        raise DataError("--gates judges a new model against an old one; name the old one with --compare")
+    rules = read_gates(gates or Path(str(files("svcnorm") / "gates.yaml"))) if other else []
+    problems: list[str] = []
+    examples = list(read_examples(data, problems.append))
+    new = assessment.measure(_classifier(model, norm, rules_only), _progress(examples))
+    found = assessment.describe(new, fields=fields or None)
+    found["data"] = {"path": str(data), "sha256": sha256_file(data), "skipped": len(problems)}
+    comparison = None
+    if other:
+        old = assessment.measure(_classifier(None if other == "rules" else other, norm, other == "rules"), _progress(examples))
+        comparison = assessment.compare(old, new)
+        comparison["gates"] = assessment.check_gates(rules, comparison)
+    wrong = assessment.errors(new)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "report.html", render(found, wrong, comparison, title=f"svcnorm · {data.name}"))
+    write_rows(out / "errors.jsonl", wrong)
+    if comparison:
+        write_text(out / "comparison.json", _json(comparison, indent=1) + "\n")
+    write_text(out / "evaluation.json", _json(found, indent=1) + "\n")
+    shown = {
+        "micro_f1": found["micro_f1"],
+        "macro_f1": found["macro_f1"],
+        "taboo_precision": found["taboo"]["precision"],
+        "taboo_recall": found["taboo"]["recall"],
+    }
+    click.echo("   ".join([f"{len(examples)} sentences", *(f"{k} {percent(v)}" for k, v in shown.items()), str(out / "report.html")]))
+    failed = [g for g in (comparison or {}).get("gates", []) if not g["passed"]]
+    for g in failed:
+        click.echo(f"{click.style('gate failed: ', fg='red')}{_json({k: v for k, v in g.items() if k != 'passed'})}", err=True)
+    _report(problems)
+    sys.exit(int(bool(failed)))
+
+
+@main.command("check-model")
+@click.option(
+    "--cases",
+    "files_",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Capabilities of your own (JSONL), beside the shipped ones.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Labelled sentences to put under noise; default: those of the cases.")
+@click.option("--min", "least", type=click.FloatRange(0, 1), help="Exit with 1 if a capability passes less often than this.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@_norm
+@_model
+@_rules
+@_lang
+@handled
+def check_model(
+    files_: tuple[Path, ...], data: Path | None, least: float | None, form: str, norm: str, model: str | None, rules_only: bool, lang: str
+) -> None:
+    """How a model behaves, capability by capability, and how it stands noise.
+
+    A case is {"capability", "text", "labels"} or {"capability", "first": {"text", "labels"}, "second": {...}}. Of a sentence the whole set
+    must be right; of a pair the difference, or, where both sides have the same labels, that nothing changes. Noise is what a speech
+    recogniser does to a text, at a strength from 0 to 1.
+    """
+    problems: list[str] = []
+    say, classifier = Reader(lang), _classifier(model, norm, rules_only)
+    cases = [case for path in (shipped_cases(), *files_) for case in read_cases(path, problems.append)]
+    label = lambda texts: (p.labels for p in classifier.predict_many(texts, split=False))  # noqa: E731
+    found = check_cases(cases, label)
+    if data:
+        examples = list(read_examples(data, problems.append))
+    else:
+        sides = [side for case in cases for side in ([case["first"], case["second"]] if "first" in case else [case])]
+        examples = [Example("", side["text"], tuple(side["labels"])) for side in sides]
+    noisy = under_noise(examples, label)
+    if form == "json":
+        click.echo(
+            _json({"format": 1, "model": classifier.model, "norm": classifier.norm.name, "capabilities": found, "noise": noisy}, indent=1)
+        )
+    else:
+        click.echo(_judge_line(say, classifier))
+        rows = [[name, str(r["cases"]), percent(r["passed"] / r["cases"]), percent(r["right"] / r["cases"])] for name, r in found.items()]
+        click.echo(_table(say, rows, ["capability", "cases", "passed", "wholly right"]))
+        keys = ("micro_f1", "taboo_precision", "taboo_recall", "unchanged")
+        click.echo(_table(say, [[f"{r['strength']:g}", *(percent(r[k]) for k in keys)] for r in noisy], ["noise", *keys]))
+    _report(problems)
+    sys.exit(int(least is not None and any(r["passed"] < least * r["cases"] for r in found.values())))
+
+
 @main.group()
 def model() -> None:
     """Models: show, verify."""
@@ -229,7 +396,9 @@ def model_show(name: str | None, lang: str) -> None:
     click.echo("\n".join(f"{k}: {_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
     c = bundle.calibration
     columns = {"threshold": c.threshold, "with a rule": c.with_rule, "unsure from": c.low, "unsure to": c.high}
-    rows = [[say.label(x.name), *(f"{column[i]:.2f}" for column in columns.values()), *_rates(bundle, x.name)] for i, x in enumerate(LABELS)]
+    rows = [
+        [say.label(x.name), *(f"{column[i]:.2f}" for column in columns.values()), *_rates(bundle, x.name)] for i, x in enumerate(LABELS)
+    ]
     rows.append([say("any taboo"), *("" for _ in columns), *_rates(bundle, "any taboo")])
     click.echo(_table(say, rows, ["label", *columns, "precision", "recall", "false alarms"]))
 

@@ -105,3 +105,10 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
             n += 1
     part.replace(path)
     return n
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all. A lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8", errors="replace")
+    part.replace(path)

@@ -1,9 +1,9 @@
-"""Intervals and contrast pairs. That the counts agree with scikit-learn is in tests/training/test_pipeline.py."""
+"""Intervals and calibration error. That the counts agree with scikit-learn is in tests/test_assessment.py."""
 
 import numpy as np
 import pytest
 
-from svcnorm.evaluation import check_pairs, evaluate, intervals
+from svcnorm.evaluation import evaluate, expected_calibration_error, intervals, paired_intervals
 
 
 def test_an_interval_holds_its_figure_and_narrows_with_more_sentences():
@@ -33,26 +33,20 @@ def test_labels_without_support_have_no_interval():
     assert "survey" not in intervals([["hold"], ["survey"]], [["hold"], ["hold"]])
 
 
-def pair(capability, first, second):
-    return {"capability": capability, "first": {"text": "a", "labels": first}, "second": {"text": "b", "labels": second}}
+def test_expected_calibration_error_is_zero_for_honest_probabilities_and_large_for_boasts():
+    rng = np.random.default_rng(2)
+    p = rng.random((5000, 2))
+    true = rng.random((5000, 2)) < p
+    assert expected_calibration_error(p, true) < 0.02
+    assert expected_calibration_error(np.full((100, 1), 0.9), np.zeros((100, 1))) == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "right", "difference"),
-    [
-        (["request"], ["command"], 1, 1),
-        (["request", "hold"], ["command"], 0, 1),  # a label that both lack: the sets are wrong, the difference is seen
-        (["request"], ["request"], 0, 0),
-        (["request"], ["request", "command"], 0, 0),
-    ],
-)
-def test_a_pair_counts_when_both_sides_are_right(one, other, right, difference):
-    found = check_pairs([pair("qing", ["request"], ["command"])], lambda texts: [{"a": one, "b": other}[t] for t in texts])
-    assert found == {"qing": {"pairs": 1, "right": right, "difference": difference, "same_labels": 0}}
-
-
-@pytest.mark.parametrize(("one", "other", "unchanged"), [(["hold"], ["hold"], 1), ([], [], 1), (["hold"], [], 0)])
-def test_a_swap_that_keeps_the_labels_must_change_nothing(one, other, unchanged):
-    found = check_pairs([pair("swap", ["hold"], ["hold"])], lambda texts: [{"a": one, "b": other}[t] for t in texts])
-    assert found["swap"]["difference"] == unchanged
-    assert found["swap"]["same_labels"] == 1
+def test_the_interval_of_a_difference_is_narrower_than_those_of_its_two_sides():
+    rng = np.random.default_rng(4)
+    true = [["hold"] if rng.random() < 0.5 else ["pushback"] for _ in range(300)]
+    old = [labels if rng.random() < 0.8 else [] for labels in true]
+    new = [labels if rng.random() < 0.1 else was for labels, was in zip(true, old, strict=True)]
+    low, high = paired_intervals(old, new, true)["micro_f1"]
+    gain = evaluate(new, true).micro.f1 - evaluate(old, true).micro.f1
+    assert 0 < low <= gain <= high
+    assert high - low < np.diff(intervals(old, true)["micro_f1"])

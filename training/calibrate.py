@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
 
 from svcnorm.calibration import Calibration
-from svcnorm.evaluation import evaluate
+from svcnorm.evaluation import evaluate_matrix, expected_calibration_error
 from svcnorm.labels import LABELS
-from training.metrics import label_sets, multilabel_f1
+from training.metrics import multilabel_f1
 from training.stage import stage
 
 TAKES = ("taboo_precision",)
@@ -79,7 +79,7 @@ def cross_fitted(logits: np.ndarray, true: np.ndarray, authors: Sequence[str], t
 
 def measured(decided: np.ndarray, true: np.ndarray, in_call: np.ndarray) -> dict[str, dict[str, Any]]:
     """How often each label is right, of the model alone, and the false alarms in 1,000 sentences of whole calls (the natural label mix)."""
-    everywhere, calls = (evaluate(label_sets(decided[part]), label_sets(true[part])) for part in (in_call | True, in_call))
+    everywhere, calls = (evaluate_matrix(decided[part], true[part] > 0) for part in (in_call | True, in_call))
     counts, alarms = ({**e.labels, "any taboo": e.taboo} for e in (everywhere, calls))
     per_1000 = lambda c: round(1000 * c.fp / calls.sentences, 2) if calls.sentences else None  # noqa: E731
     return {
@@ -88,20 +88,10 @@ def measured(decided: np.ndarray, true: np.ndarray, in_call: np.ndarray) -> dict
     }
 
 
-def bins(p: np.ndarray, true: np.ndarray, number: int) -> list[tuple[float, float, int]]:
-    """(mean probability, share that is true, decisions) of each filled bin of equal width, all labels together."""
-    p, true = p.ravel(), true.ravel()
-    which = np.minimum((p * number).astype(int), number - 1)
-    return [(float(p[which == b].mean()), float(true[which == b].mean()), int((which == b).sum())) for b in range(number) if (which == b).any()]
-
-
-def expected_calibration_error(p: np.ndarray, true: np.ndarray) -> float:
-    """Mean gap between probability and frequency over 15 bins, weighted by their size."""
-    return sum(abs(mean - share) * n for mean, share, n in bins(p, true, 15)) / p.size
-
-
 def run(config: dict, prepared: Path, trained: Path, out: Path) -> None:
-    with stage(out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[prepared / "dataset", trained / "held.npz"]) as done:
+    with stage(
+        out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[prepared / "dataset", trained / "held.npz"]
+    ) as done:
         if done is None:
             return
         held, saved = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)["held"], np.load(trained / "held.npz")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from svcnorm.bundle import Bundle
+from svcnorm.evaluation import reliability
 from svcnorm.labels import LABELS
-from training.calibrate import bins
 
 BUILT = "build/encoder"  # what training/base.py makes
 
@@ -29,7 +29,7 @@ def table(header: str, rows: Iterable[Iterable[Any]]) -> list[str]:
 
 def reliability_svg(p: np.ndarray, true: np.ndarray) -> str:
     """A calibration plot: where the dots lie on the diagonal, probabilities mean what they say."""
-    dots = [(40 + 300 * x, 310 - 300 * y, n) for x, y, n in bins(p, true, 10)]
+    dots = [(40 + 300 * x, 310 - 300 * y, n) for x, y, n in reliability(p, true, 10)]
     marks = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#4477aa"><title>{n} decisions</title></circle>' for x, y, n in dots)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in dots)
     ticks = "".join(
@@ -45,7 +45,7 @@ def reliability_svg(p: np.ndarray, true: np.ndarray) -> str:
 
 
 def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: dict[str, Any], pairs: dict[str, dict[str, int]]) -> str:
-    """`found`: evaluations by way and part (`training.evaluate.results`); `ranges`: bootstrap intervals; `pairs`: of `check_pairs`."""
+    """`found`: evaluations by way and part (`training.evaluate.results`); `ranges`: bootstrap intervals; `pairs`: of `check_cases`."""
     parts, config, measured = found["both"], bundle.manifest["config"], bundle.measured
     base = "intfloat/multilingual-e5-small (MIT), vocabulary cut to Chinese" if config["base_model"] == BUILT else config["base_model"]
     gold, alarms = parts["gold"], measured["any taboo"]
@@ -54,7 +54,7 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
     row = lambda e: (e["sentences"], percent(e["micro_f1"]), percent(e["macro_f1"]), percent(e["taboo"]["precision"]), percent(e["taboo"]["recall"]), percent(e["exact_match"]))  # fmt: skip  # noqa: E731
     differing = [r for r in pairs.values() if not r["same_labels"]]
     same = [r for r in pairs.values() if r["same_labels"]]
-    rate = lambda rows, key: percent(sum(r[key] for r in rows) / n) if (n := sum(r["pairs"] for r in rows)) else "–"  # noqa: E731
+    rate = lambda rows, key: percent(sum(r[key] for r in rows) / n) if (n := sum(r["cases"] for r in rows)) else "–"  # noqa: E731
     return "\n".join([
         f"# {bundle.id}", "",
         "Labels sentences of Chinese call-centre agents with the 31 labels of svcnorm (docs/labels.md). Written by `python -m training` (training/card.py); no number is typed in. Percent; intervals are 95 % bootstrap over calls.", "",
@@ -80,8 +80,8 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
         f"Expected calibration error (15 bins, all labels): {facts['ece_gold']} on gold, {facts['ece']} on the held-back authors (each by a calibration of the others); the worst single label on gold {facts['ece_worst_label']}.", "",
         "![calibration on gold](reliability.svg)", "",
         "## Contrast pairs (data/contrast.jsonl)", "",
-        f"Both sides wholly right: {rate(differing, 'right')} % of the pairs whose labels differ; the difference right: {rate(differing, 'difference')} %. Pairs whose labels are the same: unchanged {rate(same, 'difference')} %.", "",
-        *table("capability | pairs | both sides right | difference right, or unchanged", ((name, r["pairs"], rate([r], "right"), rate([r], "difference")) for name, r in pairs.items())),
+        f"Both sides wholly right: {rate(differing, 'right')} % of the pairs whose labels differ; the difference right: {rate(differing, 'passed')} %. Pairs whose labels are the same: unchanged {rate(same, 'passed')} %.", "",
+        *table("capability | pairs | both sides right | difference right, or unchanged", ((name, r["cases"], rate([r], "right"), rate([r], "passed")) for name, r in pairs.items())),
         "## int8", "",
         f"On gold, model alone: micro-F1 {percent(facts['int8_micro_f1'])} in int8, {percent(facts['float_micro_f1'])} in float; {100 * facts['int8_flips']:.2f} % of the label decisions differ, {percent(facts['int8_flips_per_label'])} % as many as there are labels ([flips.tsv](flips.tsv) lists them).", "",
         "## Limits", "",

@@ -17,13 +17,13 @@ from datasets import load_from_disk
 
 import svcnorm
 from svcnorm.bundle import Bundle, open_bundle, sha256_file, write_manifest
+from svcnorm.checks import check_cases, read_cases
 from svcnorm.classifier import Classifier, ways
-from svcnorm.evaluation import check_pairs, evaluate, intervals
-from svcnorm.examples import Example, read_rows
+from svcnorm.evaluation import evaluate, expected_calibration_error, intervals
+from svcnorm.examples import Example
 from svcnorm.labels import NAMES
 from svcnorm.text import normalise
 from training import baseline, card
-from training.calibrate import expected_calibration_error
 from training.export import logits_of
 from training.metrics import label_sets, multilabel_f1
 from training.prepare import read_folder, targets
@@ -91,7 +91,7 @@ def run(config: dict, prepared: Path, trained: Path, calibrated: Path, exported:
         (out / "reliability.svg").write_text(card.reliability_svg(p, t), encoding="utf-8")
         facts |= parity(exported, examples, bundle, out / "flips.tsv")
         ranges = intervals(predicted, true, [e.fields.get("call_id", e.id) for e in examples])
-        pairs = check_pairs((row for _, row in read_rows(pairs_file)), lambda t: (s.labels for s in classifier.predict_many(t, split=False)))
+        pairs = check_cases(read_cases(pairs_file), lambda t: (s.labels for s in classifier.predict_many(t, split=False)))
         (out / "README.md").write_text(card.card(bundle, facts, found, ranges, pairs), encoding="utf-8")
         seal()
         done.update(id=bundle_id, **{k: v for k, v in facts.items() if k.startswith(("float_", "int8_", "ece_"))},
@@ -102,15 +102,16 @@ def parity(exported: Path, examples: list[Example], bundle: Bundle, listed: Path
     """The int8 model against the float one on the same sentences: micro-F1 of both, and the label decisions that flip, which `listed` gets."""
     texts, true = [normalise(e.text) for e in examples], targets(examples) > 0
     p = {
-        name: bundle.calibration.probabilities(
-            logits_of(exported / f"{name}.onnx", exported / "tokenizer.json", texts, bundle.max_tokens)
-        )
+        name: bundle.calibration.probabilities(logits_of(exported / f"{name}.onnx", exported / "tokenizer.json", texts, bundle.max_tokens))
         for name in ("float", "model")
     }
     decided = {name: q >= bundle.calibration.threshold for name, q in p.items()}
     f1 = {name: multilabel_f1(d, true)["micro_f1"] for name, d in decided.items()}
     flips = np.argwhere(decided["float"] != decided["model"])
-    lines = [f"{examples[i].id}\t{NAMES[j]}\t{p['float'][i, j]:.3f}\t{p['model'][i, j]:.3f}\t{bundle.calibration.threshold[j]:.3f}" for i, j in flips]
+    lines = [
+        f"{examples[i].id}\t{NAMES[j]}\t{p['float'][i, j]:.3f}\t{p['model'][i, j]:.3f}\t{bundle.calibration.threshold[j]:.3f}"
+        for i, j in flips
+    ]
     listed.write_text("\n".join(["id\tlabel\tfloat\tint8\tthreshold", *lines]) + "\n", encoding="utf-8")
     return {"float_micro_f1": round(f1["float"], 4), "int8_micro_f1": round(f1["model"], 4), "int8_flips": round(len(flips) / true.size, 5),
             "int8_flips_per_label": round(len(flips) / max(decided["float"].sum(), 1), 4)}  # fmt: skip

@@ -15,18 +15,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import load_from_disk
+from tokenizers import Regex, normalizers
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
+    PreTrainedTokenizerFast,
     Trainer,
     TrainingArguments,
     set_seed,
 )
 from transformers.trainer_utils import get_last_checkpoint
 
+from svcnorm import noise
 from svcnorm.labels import NAMES
-from training import noise
 from training.metrics import macro_average_precision, multilabel_f1
 from training.stage import stage
 
@@ -45,7 +47,9 @@ TAKES = (
     "noise",
     "noise_strength",
     "layer_decay",
+    "fold",
 )
+FOLDS = (("您", "你"), ("[0-9]", "1"))  # what the tokenizer takes for one thing: the labels do not hang on it (docs/labels.md, rule 10)
 
 
 def load_model(base: str | Path, config: dict) -> torch.nn.Module:
@@ -104,8 +108,19 @@ def start_head(model: torch.nn.Module, batches, prior: np.ndarray) -> None:
     model.train()
 
 
+def fold(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The tokenizer with `FOLDS` in it, so that the exported model and the checkpoint see every text as it was trained on.
+
+    It becomes one of the general class: BertTokenizer forgets a changed normaliser when it is loaded again.
+    """
+    backend = tokenizer.backend_tokenizer
+    steps = [normalizers.Replace(Regex(pattern), one) for pattern, one in FOLDS]
+    backend.normalizer = normalizers.Sequence([*steps, *([backend.normalizer] if backend.normalizer else [])])
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **tokenizer.special_tokens_map)
+
+
 class NoisyCollator:
-    """Batches of rows with "text" and "labels", tokenised; a share of the texts goes through `training.noise` first, anew each time."""
+    """Batches of rows with "text" and "labels", tokenised; a share of the texts goes through `svcnorm.noise` first, anew each time."""
 
     def __init__(self, tokenizer, *, max_tokens: int, share: float, strength: float):
         self.tokenizer, self.max_tokens, self.share, self.strength = tokenizer, max_tokens, share, strength
@@ -162,12 +177,20 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
     """Reads `prepared`/dataset, writes `out`/checkpoint (a `from_pretrained` directory) and the held-back part's logits."""
     files = [Path(base)] if Path(base).is_dir() else []
     inputs = {"base": str(base) if not files else "", **{k: config[k] for k in TAKES}}
-    with stage(out, inputs=inputs, code=[Path(__file__), Path(noise.__file__)], files=[prepared / "dataset", *files], keep=True) as done:
+    with stage(
+        out,
+        inputs=inputs,
+        code=[Path(__file__), Path(noise.__file__), Path(noise.__file__).with_name("sounds.txt")],
+        files=[prepared / "dataset", *files],
+        keep=True,
+    ) as done:
         if done is None:
             return
         set_seed(config["seed"])
         data = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)  # in memory: no cache files beside the stage's own
         tokenizer = AutoTokenizer.from_pretrained(base)
+        if config["fold"]:
+            tokenizer = fold(tokenizer)
         model = load_model(base, config)
         sized = data.map(lambda rows: {"length": [len(t) for t in rows["text"]]}, batched=True, keep_in_memory=True)
         sized = sized.select_columns(["text", "labels", "length"])

@@ -107,6 +107,30 @@ def test_the_float_checkpoint_loads_without_code_of_ours(run):
 
 
 @pytest.mark.slow
+def test_the_model_takes_one_you_for_the_other_and_any_number_for_another(run):
+    work, _, _ = run
+    bundle = work / "models" / (work / "models" / "CURRENT").read_text().strip()
+    one, other = Classifier.load(bundle).predict_proba(["您的尾号是3507吗", "你的尾号是8842吗"])
+    assert (one == other).all()
+
+
+def test_folding_outlives_saving_even_with_a_bert_tokenizer(tmp_path):
+    from transformers import AutoTokenizer
+
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "您", "你", "好", "1", "2"]))
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    plain = AutoTokenizer.from_pretrained(tmp_path)
+    expected = plain("你好1")["input_ids"]
+    assert plain("您好2")["input_ids"] != expected
+    train.fold(plain).save_pretrained(tmp_path / "folded")
+    again = AutoTokenizer.from_pretrained(tmp_path / "folded")
+    assert again("您好2")["input_ids"] == expected
+    assert again.pad_token == "[PAD]"
+    assert Tokenizer.from_file(str(tmp_path / "folded" / "tokenizer.json")).encode("您好2").ids == expected
+
+
+@pytest.mark.slow
 def test_the_exported_model_equals_the_checkpoint(run):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -324,14 +348,6 @@ def test_false_alarms_are_counted_in_a_thousand_sentences_of_whole_calls():
     assert rows["pushback"] == {"support": 1, "precision": pytest.approx(1 / 3), "recall": 1.0, "false_alarms_per_1000": 200.0}
     assert rows["any taboo"]["false_alarms_per_1000"] == 200.0
     assert rows["greeting"] == {"support": 0, "precision": None, "recall": None, "false_alarms_per_1000": 0.0}
-
-
-def test_expected_calibration_error_is_zero_for_honest_probabilities_and_large_for_boasts():
-    rng = np.random.default_rng(2)
-    p = rng.random((5000, 2))
-    true = rng.random((5000, 2)) < p
-    assert calibrate.expected_calibration_error(p, true) < 0.02
-    assert calibrate.expected_calibration_error(np.full((100, 1), 0.9), np.zeros((100, 1))) == pytest.approx(0.9)
 
 
 def test_our_counts_agree_with_scikit_learn():

@@ -1,10 +1,10 @@
 """Text as a speech recogniser would leave it: for augmentation and for tests of robustness. Labels stay what they were.
 
-    python -m training.noise [--strength 0.5] [--seed 0] < sentences > noisy
+    python -m svcnorm.noise [--strength 0.5] [--seed 0] < sentences > noisy
 
-What happens follows what real transcripts show: same-sound slips (the candidates are the characters of the corpus that
-sound alike, weighted by how alike and how common they are), 您 for 你 and 你 for 您, numbers read out or misheard, fillers, repeats, false starts, punctuation lost, wrong
-or turned into pauses, an end cut off. Readings come from pypinyin.
+What happens follows what real transcripts show: same-sound slips (the candidates are the characters of svcnorm/sounds.txt that
+sound alike, weighted by how alike and how common they are), 您 for 你 and 你 for 您, numbers read out or misheard, fillers, repeats,
+false starts, punctuation lost, wrong or turned into pauses, an end cut off. Readings come from pypinyin (the extra `[evaluate]`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import argparse
 import random
 import re
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 
-from pypinyin import Style, lazy_pinyin
+from svcnorm.errors import MissingExtraError
 
-from svcnorm.examples import read_rows
-
-CORPUS = Path(__file__).parents[1] / "data" / "train"
+try:
+    from pypinyin import Style, lazy_pinyin
+except ImportError:
+    raise MissingExtraError("svcnorm.noise needs pypinyin; install svcnorm[evaluate]") from None
 
 # Share of the places where each slip happens at strength 1
 HOMOPHONE = 0.06  # of Chinese characters
@@ -151,12 +152,11 @@ def sound_alikes(char: str, reading: str) -> dict[str, float]:
 
 @cache
 def _by_sound() -> dict[str, dict[str, tuple[str, int]]]:
-    """Key of `alike` -> character -> its reading and its count in the corpus, customers' turns included."""
-    counts = Counter(c for path in sorted(CORPUS.rglob("*.jsonl")) for _, row in read_rows(path) for c in row["text"] if _HAN.match(c))
+    """Key of `alike` -> character -> its reading and its count in the corpus (svcnorm/sounds.txt, made by scripts/make_sounds.py)."""
     table: dict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
-    for char, count in counts.items():
-        reading = lazy_pinyin(char, style=Style.TONE3)[0]
-        table[alike(reading.rstrip("12345"))][char] = (reading, count)
+    for line in (files("svcnorm") / "sounds.txt").read_text(encoding="utf-8").splitlines():
+        char, reading, count = line.split()
+        table[alike(reading.rstrip("12345"))][char] = (reading, int(count))
     return dict(table)
 
 

@@ -1,0 +1,50 @@
+"""An evaluation as one HTML file that opens offline, in Chinese and English. It computes nothing: numbers come from svcnorm/assessment.py.
+
+Text of the data is escaped by Jinja2 everywhere; the script in the page reads attributes and never builds HTML.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from svcnorm.errors import MissingExtraError
+from svcnorm.labels import LABELS
+
+ERRORS_SHOWN = 500
+
+
+def render(
+    evaluation: Mapping[str, Any],
+    errors: Sequence[Mapping[str, Any]],
+    comparison: Mapping[str, Any] | None = None,
+    *,
+    title: str = "svcnorm",
+) -> str:
+    """The report as HTML. `evaluation`, `errors`, `comparison`: what `describe`, `errors` and `compare` give; the first 500 errors are shown."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingExtraError("reports need Jinja2; install svcnorm[evaluate]") from None
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "between": between, "pieces": pieces}
+    template = environment.from_string((files("svcnorm") / "report.html.j2").read_text(encoding="utf-8"))
+    return template.render(e=evaluation, errors=errors[:ERRORS_SHOWN], total=len(errors), c=comparison, title=title,
+                           labels=LABELS, zh={x.name: x.zh for x in LABELS})  # fmt: skip
+
+
+def percent(x: float | None, digits: int = 1) -> str:
+    return "–" if x is None else f"{100 * x:.{digits}f}"
+
+
+def between(interval: Sequence[float] | None) -> str:
+    return "–" if interval is None else " … ".join(percent(x) for x in interval)
+
+
+def pieces(error: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The text of an error cut at the ends of its evidence, each piece with the rules that hit there."""
+    text, spans = error["text"], [(x["start"], x["end"], x["rule"]) for x in error["evidence"]]
+    cuts = sorted({0, len(text), *(at for s, e, _ in spans for at in (s, e))})
+    return [(text[a:b], sorted({rule for s, e, rule in spans if s <= a and b <= e})) for a, b in itertools.pairwise(cuts)]
