@@ -30,6 +30,11 @@ promote: $(VENV)/.dev  ## the pipeline, and its result becomes the shipped bundl
 figures: $(VENV)/.dev  ## docs/figures.md: what the model and the rules reach and cost
 	$(BIN)/python scripts/figures.py
 
+benchmark: $(VENV)/.dev  ## docs/benchmark.md: svcnorm beside its peers, quality and cost (half an hour)
+	$(PIP) install -c constraints.txt -e '.[benchmark]'
+	$(BIN)/python -m training.base --out build/encoder
+	$(BIN)/python -m benchmarks.peers
+
 learning-curve: $(VENV)/.dev  ## docs/learning-curve.md: what more sentences bring, and of what kind (an hour)
 	$(BIN)/python -m scripts.learning_curve
 
@@ -56,4 +61,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures learning-curve data-report generated clean
+.PHONY: help demo setup test check train promote figures benchmark learning-curve data-report generated clean

@@ -142,3 +142,97 @@ def test_the_model_is_shown_and_verified(classifier, tmp_path):
 
 def test_exit_codes_are_documented():
     assert "Exit codes: 0 done; 1" in run("--help").output
+
+
+def labelled(tmp_path, *rows):
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" if isinstance(r, dict) else r + "\n" for r in rows), encoding="utf-8")
+    return path
+
+
+ROWS = (
+    {"id": "1", "text": "对不起", "labels": ["apology"]},
+    {"id": "2", "text": "没办法，你投诉也没用", "labels": ["pushback"]},
+    {"id": "3", "text": "喂", "labels": ["hold"]},
+)
+
+
+def test_evaluate_writes_figures_errors_and_a_report(tmp_path):
+    pytest.importorskip("sklearn")
+    result = run("evaluate", labelled(tmp_path, *ROWS), "--rules-only", "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "3 sentences" in result.output
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["sentences"] == 3
+    assert found["labels"]["apology"]["f1"] == 1
+    assert found["data"]["skipped"] == 0
+    errors = [json.loads(line) for line in (tmp_path / "out" / "errors.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [e["id"] for e in errors] == ["3"]
+    assert "喂" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_evaluate_reports_a_bad_line_measures_the_rest_and_exits_with_2(tmp_path):
+    pytest.importorskip("sklearn")
+    result = run("evaluate", labelled(tmp_path, ROWS[0], '{"text": "您好", "labels": ["hi"]}'), "--rules-only", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "data.jsonl:2: unknown label 'hi'" in result.stderr
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["data"]["skipped"] == 1
+
+
+def test_a_failed_gate_is_named_and_the_exit_code_is_1(tmp_path):
+    pytest.importorskip("sklearn")
+    gates = tmp_path / "gates.yaml"
+    gates.write_text("gates:\n  - {figure: macro_f1, min: 0.99}\n  - {figure: label_f1, max_drop: 0}\n")
+    result = run("evaluate", labelled(tmp_path, *ROWS), "--rules-only", "--compare", "rules", "--gates", gates, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "gate failed" in result.stderr
+    assert "macro_f1" in result.stderr
+    assert "label_f1" not in result.stderr
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))["broken"] == []
+
+
+def test_gates_without_an_old_model_are_refused(tmp_path):
+    result = run("evaluate", labelled(tmp_path, *ROWS), "--rules-only", "--gates", tmp_path / "g.yaml", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--compare" in result.stderr
+
+
+def test_check_model_takes_capabilities_of_ones_own_and_can_demand_a_rate(tmp_path):
+    pytest.importorskip("pypinyin")
+    own = labelled(
+        tmp_path,
+        {"capability": "ours", "text": "对不起", "labels": ["apology"]},
+        {"capability": "ours", "text": "喂喂", "labels": ["hold"]},
+    )
+    result = run("check-model", "--rules-only", "--cases", own, "--format", "json")
+    assert result.exit_code == 0
+    found = json.loads(result.output)
+    assert found["capabilities"]["ours"] == {"cases": 2, "right": 1, "passed": 1, "same_labels": False}
+    assert [row["strength"] for row in found["noise"]] == [0, 0.25, 0.5, 0.75, 1]
+    assert found["noise"][0]["unchanged"] == 1
+    assert run("check-model", "--rules-only", "--min", "0.9").exit_code == 1
+
+
+def test_rule_statistics_list_hits_precision_and_dead_rules(tmp_path):
+    result = run("norm", "stats", labelled(tmp_path, *ROWS, {"text": "对不起", "labels": []}), "--rules-only", "--format", "jsonl")
+    rows = {r["rule"]: r for r in map(json.loads, result.output.splitlines())}
+    hit = [r for r in rows.values() if r["hits"] and "apology" in r["for"]]
+    assert [(r["hits"], r["labels"], r["right"]) for r in hit] == [(2, 2, 1)]
+    assert "survey" in run("norm", "stats", tmp_path / "data.jsonl", "--rules-only").output.partition("no hit")[2]
+
+
+def test_norm_diff_shows_what_a_new_norm_decides_otherwise(tmp_path):
+    stricter = tmp_path / "stricter.yaml"
+    stricter.write_text(
+        "format: 1\nname: stricter\ntitle: t\nsource: s\nextends: base\njudge:\n  apology: {severity: forbidden, clause: '9'}\n"
+    )
+    calls = labelled(
+        tmp_path, {"call_id": "c", "role": "customer", "text": "喂"}, {"call_id": "c", "role": "agent", "text": "您好。对不起，让您久等了"}
+    )
+    rows = [
+        json.loads(line)
+        for line in run("norm", "diff", "base", stricter, "--data", calls, "--rules-only", "--format", "jsonl").output.splitlines()
+    ]
+    assert [(r["call_id"], r["turn"], r["label"]) for r in rows] == [("c", 1, "apology")]
+    assert rows[0]["new"] == {"severity": "forbidden", "clause": "9"}
+    assert run("norm", "diff", "base", "base", "--data", calls, "--rules-only", "--format", "jsonl").output.strip() == ""
