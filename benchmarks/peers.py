@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -195,7 +196,7 @@ class ConvoKit:
     """Chinese politeness strategies (Li et al. 2020), mapped to our labels where one means the other; words by jieba, as its lexicons have them."""
 
     packages, trains = ("convokit", "jieba"), False
-    MAPPING = {"apologetic": "apology", "gratitude": "gratitude", "greeting": "greeting", "best_wishes": "farewell", "please": "request", "promise": "commitment",
+    MAPPING: ClassVar = {"apologetic": "apology", "gratitude": "gratitude", "greeting": "greeting", "best_wishes": "farewell", "please": "request", "promise": "commitment",
                "praise": "compliment", "hedge": "hedging", "taboo": "rudeness", "emergency": "impatience", "start_question": "inquiry", "can_you": "consultation",
                "could_you": "consultation"}  # fmt: skip
 

@@ -1,0 +1,53 @@
+"""The benchmark against peers: what can be told without running it."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+from benchmarks import peers
+from svcnorm.labels import NAMES
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "BUILD", tmp_path)
+    (tmp_path / "labels.json").write_text(json.dumps(NAMES))
+    (tmp_path / "a peer").mkdir()
+    rng = np.random.default_rng(0)
+    for part in ("held", "gold"):
+        true = rng.random((200, len(NAMES))) < 0.2
+        (tmp_path / f"{part}.json").write_text(json.dumps({"text": ["句"] * 200, "labels": true.astype(int).tolist()}))
+        scores = np.clip(true * 0.4 + rng.random(true.shape) * 0.5, 0, 1)
+        np.savez(tmp_path / "a peer" / f"{part}.npz", scores=scores, ranking=scores)
+    return tmp_path
+
+
+def test_probabilities_are_decided_by_thresholds_of_the_held_back_sentences_and_decisions_are_taken_as_they_are(prepared):
+    given = peers.quality("a peer")
+    assert given["macro_f1"] > 0.8
+    true = np.array(json.loads((prepared / "gold.json").read_text())["labels"])
+    for part in ("held", "gold"):
+        sets = np.array(json.loads((prepared / f"{part}.json").read_text())["labels"])
+        np.savez(prepared / "a peer" / f"{part}.npz", scores=sets, ranking=sets)
+    assert peers.quality("a peer")["micro_f1"] == 1
+    assert peers.quality("a peer")["taboo_recall_at_precision_95"] == 1
+    assert true.any()
+
+
+def test_strategies_are_mapped_to_labels_that_exist():
+    assert set(peers.ConvoKit.MAPPING.values()) <= set(NAMES)
+
+
+def test_the_size_of_an_installation_counts_what_it_requires():
+    assert peers.installed(["scikit-learn"]) > peers.installed(["numpy"]) > 1e6
+
+
+def test_the_table_shows_every_peer_and_label_and_a_dash_for_what_is_undefined():
+    row = {"macro_f1": 0.5, "micro_f1": 0.5, "taboo_precision": None, "taboo_recall": 0.1, "taboo_recall_at_precision_95": 0, "median_ms": 1, "p95_ms": 2, "rate": 3, "rate_2": 4,
+           "peak_mb": 5, "install_mb": 6, "start_s": 7, "versions": {"x": "1"}, "labels": dict.fromkeys(NAMES)}  # fmt: skip
+    text = peers.table({"peers": {"one": row, "two": row}, "machine": {"cpu": "c", "cores": 2, "python": "3"}, "sentences": 1, "trained": 1})
+    assert text.count("| one |") + text.count("| one ") >= 2
+    assert "| – | 10.0 |" in text
+    assert all(f"| {n} " in text for n in NAMES)
