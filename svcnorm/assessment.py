@@ -109,12 +109,13 @@ def _sklearn_metrics() -> Any:
 
 
 def _curves(metrics: Any, p: NDArray, true: NDArray) -> dict[str, Any]:
-    """Average precision, precision and recall by threshold (thinned), calibration; without support there is no curve."""
+    """Average precision, precision and recall by threshold (thinned to about 50 points), calibration; without support there is no curve."""
     found: dict[str, Any] = {"reliability": reliability(p, true), "ece": expected_calibration_error(p, true), "average_precision": None,
                              "curve": [], "recall_at_precision_95": None}  # fmt: skip
     if true.any():
         precision, recall, threshold = metrics.precision_recall_curve(true, p)
-        keep = np.unique(np.linspace(0, len(threshold) - 1, CURVE_POINTS).astype(int))
+        wanted = np.linspace(1, 0, CURVE_POINTS)  # evenly spaced in recall: the thresholds crowd where there is nothing to find
+        keep = np.unique(np.searchsorted(-recall[:-1], -wanted).clip(max=len(threshold) - 1))
         found["average_precision"] = float(metrics.average_precision_score(true, p))
         found["curve"] = [[round(float(x), 4) for x in point] for point in zip(threshold[keep], precision[keep], recall[keep], strict=True)]
         found["recall_at_precision_95"] = float(recall[:-1][precision[:-1] >= 0.95].max(initial=0))

@@ -6,6 +6,7 @@ Text of the data is escaped by Jinja2 everywhere; the script in the page reads a
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -29,7 +30,7 @@ def render(
     except ImportError:
         raise MissingExtraError("reports need Jinja2; install svcnorm[evaluate]") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "between": between, "pieces": pieces}
+    environment.filters |= {"percent": percent, "between": between, "pieces": pieces, "radius": radius}
     template = environment.from_string((files("svcnorm") / "report.html.j2").read_text(encoding="utf-8"))
     return template.render(e=evaluation, errors=errors[:ERRORS_SHOWN], total=len(errors), c=comparison, title=title,
                            labels=LABELS, zh={x.name: x.zh for x in LABELS})  # fmt: skip
@@ -41,6 +42,11 @@ def percent(x: float | None, digits: int = 1) -> str:
 
 def between(interval: Sequence[float] | None) -> str:
     return "–" if interval is None else " … ".join(percent(x) for x in interval)
+
+
+def radius(decisions: int) -> float:
+    """Of a dot that stands for so many decisions."""
+    return round(0.7 + 1.1 * math.log10(decisions), 1)
 
 
 def pieces(error: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

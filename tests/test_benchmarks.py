@@ -47,7 +47,9 @@ def test_the_size_of_an_installation_counts_what_it_requires():
 def test_the_table_shows_every_peer_and_label_and_a_dash_for_what_is_undefined():
     row = {"macro_f1": 0.5, "micro_f1": 0.5, "taboo_precision": None, "taboo_recall": 0.1, "taboo_recall_at_precision_95": 0, "median_ms": 1, "p95_ms": 2, "rate": 3, "rate_2": 4,
            "peak_mb": 5, "install_mb": 6, "start_s": 7, "versions": {"x": "1"}, "labels": dict.fromkeys(NAMES)}  # fmt: skip
-    text = peers.table({"peers": {"one": row, "two": row}, "machine": {"cpu": "c", "cores": 2, "python": "3"}, "sentences": 1, "trained": 1})
+    text = peers.table(
+        {"peers": {"one": row, "two": row}, "machine": {"cpu": "c", "cores": 2, "python": "3"}, "sentences": 1, "trained": 1}
+    )
     assert text.count("| one |") + text.count("| one ") >= 2
     assert "| – | 10.0 |" in text
     assert all(f"| {n} " in text for n in NAMES)
