@@ -1,4 +1,4 @@
-"""The model folder: `model.onnx`, `tokenizer.json`, `calibration.json`, `README.md` (the model card) and, written last, `manifest.json`.
+"""The model folder: `model.onnx`, `tokenizer.json`, `lexical.npz`, `calibration.json`, `README.md` (the model card) and, written last, `manifest.json`.
 
 Nothing in it is code; opening it checks the digest of every file against the manifest.
 """
@@ -16,8 +16,8 @@ from svcnorm.calibration import Calibration
 from svcnorm.errors import BundleError
 from svcnorm.labels import NAMES, digest
 
-FORMAT = 1
-FILES = ("model.onnx", "tokenizer.json", "calibration.json", "README.md")
+FORMAT = 2
+FILES = ("model.onnx", "tokenizer.json", "lexical.npz", "calibration.json", "README.md")
 MANIFEST = "manifest.json"
 
 

@@ -12,6 +12,7 @@ from svcnorm.bundle import Bundle
 from svcnorm.calibration import Calibration
 from svcnorm.errors import BundleError
 from svcnorm.labels import LABELS
+from svcnorm.lexical import Lexical
 from svcnorm.text import normalise
 
 
@@ -29,7 +30,8 @@ class Scorer(Protocol):
 class OnnxScorer:
     """A bundle run by ONNX Runtime on the CPU. Safe to call from several threads.
 
-    A sentence of more than the bundle's `max_tokens` is scored in windows; each label gets its highest probability of any window.
+    The network scores a sentence of more than the bundle's `max_tokens` in windows, and each label gets its highest logit of any window; the
+    linear half sees the sentence as a whole.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None):
@@ -45,6 +47,7 @@ class OnnxScorer:
             self._session = ort.InferenceSession(str(bundle.file("model.onnx")), options, providers=["CPUExecutionProvider"])
         except Exception as e:  # both libraries raise bare Exceptions of their own
             raise BundleError(f"{bundle.path}: cannot be loaded: {e}; restore the folder from its source") from e
+        self._lexical = Lexical.load(bundle.file("lexical.npz"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         frame = self._tokenizer.encode("").ids
@@ -59,9 +62,12 @@ class OnnxScorer:
         return self.calibration.probabilities(self.logits(sentences, batch_size))
 
     def logits(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
-        """The model's raw output. Shape: (len(sentences), len(LABELS))."""
+        """The model's raw output, network and linear half together. Shape: (len(sentences), len(LABELS))."""
         if not sentences:
             return np.zeros((0, len(LABELS)), np.float32)
+        return self._network(sentences, batch_size) + self._lexical.logits(sentences)
+
+    def _network(self, sentences: Sequence[str], batch_size: int) -> NDArray[np.float32]:
         rows, owners = [], []
         room = self._max_tokens - 2
         for i, encoding in enumerate(self._tokenizer.encode_batch_fast([normalise(s) for s in sentences], add_special_tokens=False)):

@@ -38,6 +38,8 @@ def write_bundle(path: Path) -> Path:
     path.mkdir(parents=True)
     (path / "model.onnx").write_bytes(b"not a model")
     (path / "tokenizer.json").write_text("{}")
+    zeros = np.zeros(len(LABELS), np.float32)
+    np.savez(path / "lexical.npz", weight=np.zeros((8, len(LABELS)), np.int8), scale=zeros, intercept=zeros)
     (path / "README.md").write_text("card")
     (path / "calibration.json").write_text(json.dumps(FLAT.to_dict()))
     write_manifest(path, id=path.name, max_tokens=16)

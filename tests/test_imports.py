@@ -11,7 +11,7 @@ LAYERS = [
     {"labels"},
     {"results"},
     {"text", "calibration", "examples", "noise"},
-    {"norms", "bundle", "evaluation"},
+    {"norms", "bundle", "evaluation", "lexical"},
     {"checks"},
     {"model", "fusion"},
     {"classifier"},

@@ -1,4 +1,4 @@
-"""The pipeline on one page: base -> prepare -> train -> calibrate -> export -> evaluate -> promote.
+"""The pipeline on one page: base -> prepare -> train -> lexical -> calibrate -> export -> evaluate -> promote.
 
     python -m training [--config training/configs/base.yaml] [--set KEY=VALUE …] [--promote]
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from training import calibrate, evaluate, export, prepare, promote, train
+from training import calibrate, evaluate, export, lexical, prepare, promote, train
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument(
         "--until",
-        choices=("prepare", "train", "calibrate", "export"),
+        choices=("prepare", "train", "lexical", "calibrate", "export"),
         help="stop after this stage: to compare recipes on the held-back part",
     )
     parser.add_argument("--promote", action="store_true", help="make the result the shipped bundle")
@@ -47,14 +47,15 @@ def main() -> None:
     stages = {
         "prepare": lambda: prepare.run(config, work / "prepared"),
         "train": lambda: train.run(config, base, work / "prepared", work / "trained"),
-        "calibrate": lambda: calibrate.run(config, work / "prepared", work / "trained", work / "calibrated"),
+        "lexical": lambda: lexical.run(config, work / "prepared", work / "lexical"),
+        "calibrate": lambda: calibrate.run(config, work / "prepared", work / "trained", work / "lexical", work / "calibrated"),
         "export": lambda: export.run(work / "trained", work / "exported"),
     }
     for name, run in stages.items():
         run()
         if name == args.until:
             return
-    evaluate.run(config, *(work / done for done in ("prepared", "trained", "calibrated", "exported", "evaluated")))
+    evaluate.run(config, *(work / done for done in ("prepared", "trained", "lexical", "calibrated", "exported", "evaluated")))
     if args.promote:
         print("current bundle:", promote.run(work / "evaluated", work / "exported", args.models))
 

@@ -15,6 +15,8 @@ from sklearn.metrics import precision_recall_curve
 from svcnorm.calibration import Calibration
 from svcnorm.evaluation import evaluate_matrix, expected_calibration_error
 from svcnorm.labels import LABELS
+from svcnorm.lexical import Lexical
+from training.lexical import FILE
 from training.metrics import multilabel_f1
 from training.stage import stage
 
@@ -88,14 +90,14 @@ def measured(decided: np.ndarray, true: np.ndarray, in_call: np.ndarray) -> dict
     }
 
 
-def run(config: dict, prepared: Path, trained: Path, out: Path) -> None:
-    with stage(
-        out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=[prepared / "dataset", trained / "held.npz"]
-    ) as done:
+def run(config: dict, prepared: Path, trained: Path, lexical: Path, out: Path) -> None:
+    files = [prepared / "dataset", trained / "held.npz", lexical / FILE]
+    with stage(out, inputs={k: config[k] for k in TAKES}, code=[Path(__file__)], files=files) as done:
         if done is None:
             return
         held, saved = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)["held"], np.load(trained / "held.npz")
-        logits, true, target = saved["logits"], saved["labels"], config["taboo_precision"]
+        logits = saved["logits"] + Lexical.load(lexical / FILE).logits(list(held["text"]))
+        true, target = saved["labels"], config["taboo_precision"]
         calibration = fit(logits, true, target)
         p, decided = cross_fitted(logits, true, held["author"], target)
         rates = measured(decided, true, np.array(held["in_call"]))

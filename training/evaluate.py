@@ -5,6 +5,7 @@ This is the only stage that reads data/gold, and nothing that it finds flows bac
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -16,15 +17,17 @@ import numpy as np
 from datasets import load_from_disk
 
 import svcnorm
-from svcnorm.bundle import Bundle, open_bundle, sha256_file, write_manifest
+from svcnorm.bundle import FILES, Bundle, open_bundle, sha256_file, write_manifest
 from svcnorm.checks import check_cases, read_cases
 from svcnorm.classifier import Classifier, ways
 from svcnorm.evaluation import evaluate, expected_calibration_error, intervals
 from svcnorm.examples import Example
 from svcnorm.labels import NAMES
+from svcnorm.lexical import Lexical
 from svcnorm.text import normalise
 from training import baseline, card
 from training.export import logits_of
+from training.lexical import FILE
 from training.metrics import label_sets, multilabel_f1
 from training.prepare import read_folder, targets
 from training.stage import stage
@@ -61,18 +64,19 @@ def results(classifier: Classifier, gold: list[Example]) -> tuple[dict[str, Any]
     return {way: by_part(gold, labels) for way, labels in predicted.items()}, predicted["both"]
 
 
-def run(config: dict, prepared: Path, trained: Path, calibrated: Path, exported: Path, out: Path) -> None:
+def run(config: dict, prepared: Path, trained: Path, lexical: Path, calibrated: Path, exported: Path, out: Path) -> None:
     gold, pairs_file = Path(config["gold"]), Path(config["contrast"])
-    files = [prepared / "dataset", exported / "model.onnx", calibrated / "calibration.json", gold, pairs_file, RULES]
+    files = [prepared / "dataset", exported / "model.onnx", lexical / FILE, calibrated / "calibration.json", gold, pairs_file, RULES]
     with stage(out, inputs=config, code=[Path(__file__), Path(card.__file__), Path(baseline.__file__)], files=files) as done:
         if done is None:
             return
-        before = {f: json.loads((f / "done.json").read_text(encoding="utf-8")) for f in (prepared, trained, calibrated, exported)}
+        before = {f: json.loads((f / "done.json").read_text(encoding="utf-8")) for f in (prepared, trained, lexical, calibrated, exported)}
         facts: dict[str, Any] = {k: v for content in before.values() for k, v in content.items()}
         facts |= {"train_seconds": before[trained]["seconds"], "data_digest": before[prepared]["fingerprint"]}
-        for source in (exported / "model.onnx", exported / "tokenizer.json", calibrated / "calibration.json"):
+        for source in (exported / "model.onnx", exported / "tokenizer.json", lexical / FILE, calibrated / "calibration.json"):
             shutil.copy(source, out / source.name)
-        bundle_id = f"{config['name']}-{sha256_file(out / 'model.onnx')[:8]}"
+        digests = "".join(sha256_file(out / name) for name in ("model.onnx", FILE))
+        bundle_id = f"{config['name']}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
         facts_of_origin = {"base_model": config["base_model"], "config": config, "prepared_digest": facts["data_digest"]}
         seal = partial(write_manifest, out, id=bundle_id, max_tokens=config["max_tokens"], **facts_of_origin)
         (out / "README.md").write_text("", encoding="utf-8")
@@ -89,6 +93,7 @@ def run(config: dict, prepared: Path, trained: Path, calibrated: Path, exported:
         facts["ece_gold"] = round(expected_calibration_error(p, t), 4)
         facts["ece_worst_label"] = round(max(expected_calibration_error(a, b) for a, b in zip(p.T, t.T, strict=True)), 4)
         (out / "reliability.svg").write_text(card.reliability_svg(p, t), encoding="utf-8")
+        facts["bundle_megabytes"] = round(sum((out / name).stat().st_size for name in FILES) / 1e6, 1)
         facts |= parity(exported, examples, bundle, out / "flips.tsv")
         ranges = intervals(predicted, true, [e.fields.get("call_id", e.id) for e in examples])
         pairs = check_cases(read_cases(pairs_file), lambda t: (s.labels for s in classifier.predict_many(t, split=False)))
@@ -101,8 +106,11 @@ def run(config: dict, prepared: Path, trained: Path, calibrated: Path, exported:
 def parity(exported: Path, examples: list[Example], bundle: Bundle, listed: Path) -> dict[str, float]:
     """The int8 model against the float one on the same sentences: micro-F1 of both, and the label decisions that flip, which `listed` gets."""
     texts, true = [normalise(e.text) for e in examples], targets(examples) > 0
+    linear = Lexical.load(bundle.file("lexical.npz")).logits(texts)
     p = {
-        name: bundle.calibration.probabilities(logits_of(exported / f"{name}.onnx", exported / "tokenizer.json", texts, bundle.max_tokens))
+        name: bundle.calibration.probabilities(
+            logits_of(exported / f"{name}.onnx", exported / "tokenizer.json", texts, bundle.max_tokens) + linear
+        )
         for name in ("float", "model")
     }
     decided = {name: q >= bundle.calibration.threshold for name, q in p.items()}

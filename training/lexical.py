@@ -1,0 +1,55 @@
+"""Stage `lexical`: the linear half of the model, a logistic regression for each label on hashed n-grams (`svcnorm.lexical`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from datasets import load_from_disk
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+import svcnorm.lexical
+from svcnorm.lexical import Lexical, indices
+from training.metrics import macro_average_precision
+from training.stage import stage
+
+TAKES = ("lexical_size", "lexical_weight", "lexical_c")
+FILE = "lexical.npz"
+
+
+def matrix(texts: list[str], size: int) -> csr_matrix:
+    """Rows of length 1 (L2) over the n-grams that each text has. Shape: (len(texts), size)."""
+    rows = [indices(text, size) for text in texts]
+    values = [np.full(len(row), len(row) ** -0.5, np.float32) for row in rows]
+    return csr_matrix((np.concatenate(values), np.concatenate(rows), np.cumsum([0, *map(len, rows)])), shape=(len(texts), size))
+
+
+def fit(texts: list[str], true: np.ndarray, *, size: int, weight: float, c: float) -> Lexical:
+    """Fitted to 0/1 labels, shape (len(texts), len(LABELS)), and scaled by `weight`, its say beside the network's logits.
+
+    A label that all texts have, or none, gets no weights and no intercept.
+    """
+    x, coefficients, intercepts = matrix(texts, size), np.zeros((true.shape[1], size)), np.zeros(true.shape[1])
+    for j, column in enumerate(true.T):
+        if 0 < column.sum() < len(column):
+            model = LogisticRegression(C=c, solver="liblinear").fit(x, column)
+            coefficients[j], intercepts[j] = weight * model.coef_[0], weight * model.intercept_[0]
+    scale = np.abs(coefficients).max(axis=1).clip(1e-9) / 127
+    return Lexical(
+        np.round(coefficients / scale[:, None]).astype(np.int8).T.copy(), scale.astype(np.float32), intercepts.astype(np.float32)
+    )
+
+
+def run(config: dict, prepared: Path, out: Path) -> None:
+    """Reads `prepared`/dataset, writes `out`/lexical.npz."""
+    inputs, code = {k: config[k] for k in TAKES}, [Path(__file__), Path(svcnorm.lexical.__file__)]
+    with stage(out, inputs=inputs, code=code, files=[prepared / "dataset"]) as done:
+        if done is None:
+            return
+        data = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)
+        train, held = data["train"], data["held"]
+        size, weight, c = (config[k] for k in TAKES)
+        made = fit(list(train["text"]), np.array(train["labels"]) > 0, size=size, weight=weight, c=c)
+        made.save(out / FILE)
+        done["lexical_macro_ap"] = round(macro_average_precision(made.logits(list(held["text"])), np.array(held["labels"])), 4)
