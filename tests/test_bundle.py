@@ -7,6 +7,7 @@ import svcnorm.bundle as bundles
 from svcnorm import BundleError, Classifier
 from svcnorm.bundle import FILES, open_bundle
 from svcnorm.labels import NAMES
+from svcnorm.lexical import Lexical
 
 
 def edit_manifest(path, **changes):
@@ -61,7 +62,7 @@ def test_a_model_of_another_label_set_is_refused_by_name_of_the_labels(tmp_path,
 def test_a_format_of_the_future_is_refused(tmp_path):
     path = write_bundle(tmp_path / "b1")
     edit_manifest(path, format=99)
-    with pytest.raises(BundleError, match="format 99, this version reads format 1"):
+    with pytest.raises(BundleError, match="format 99, this version reads format 2"):
         open_bundle(path)
 
 
@@ -95,4 +96,5 @@ def test_an_installation_without_a_model_says_so(tmp_path, monkeypatch):
 def test_the_shipped_bundle_is_whole_and_has_no_pickle(classifier):
     bundle = open_bundle()
     assert classifier.model == bundle.id
-    assert {p.suffix for p in bundle.path.iterdir()} <= {".onnx", ".json", ".md", ".svg", ".tsv"}
+    assert {p.suffix for p in bundle.path.iterdir()} <= {".onnx", ".npz", ".json", ".md", ".svg", ".tsv"}
+    Lexical.load(bundle.file("lexical.npz"))  # refuses pickled arrays
