@@ -21,7 +21,7 @@ check: $(VENV)/.dev  ## style, norms, and what represents each catalogue item
 	$(BIN)/svcnorm norm check $$(ls svcnorm/rulebooks | sed 's/.yaml//')
 	$(BIN)/python scripts/norm_coverage.py
 
-train: $(VENV)/.dev  ## the pipeline: base, prepare, train, calibrate, export, evaluate (CONFIG=…)
+train: $(VENV)/.dev  ## the pipeline: base, prepare, train, lexical, calibrate, export, evaluate (CONFIG=…)
 	PYTHON=$(BIN)/python training/run.sh $(CONFIG)
 
 promote: $(VENV)/.dev  ## the pipeline, and its result becomes the shipped bundle

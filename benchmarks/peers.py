@@ -394,8 +394,9 @@ def run(only: Sequence[str]) -> dict:
 
 def table(found: dict) -> str:
     from svcnorm.labels import LABELS
+    from svcnorm.report import percent
 
-    rows, percent = found["peers"], lambda x: "–" if x is None else f"{100 * x:.1f}"
+    rows = found["peers"]
     machine = found["machine"]
     versions = sorted({f"{k} {v}" for row in rows.values() for k, v in row["versions"].items()})
     lines = [

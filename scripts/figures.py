@@ -11,6 +11,7 @@ from pathlib import Path
 
 from svcnorm.bundle import open_bundle
 from svcnorm.labels import LABELS
+from svcnorm.report import percent
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,10 +19,6 @@ ROOT = Path(__file__).parents[1]
 def printed(*command: str) -> str:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True)
     return f"`python {' '.join(command)}`\n\n```\n{done.stdout.strip()}\n```\n"
-
-
-def percent(x: float | None) -> str:
-    return "–" if x is None else f"{100 * x:.1f}"
 
 
 def gold() -> str:

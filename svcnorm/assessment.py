@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import yaml
@@ -29,9 +29,10 @@ from svcnorm.evaluation import (
 )
 from svcnorm.examples import Example
 from svcnorm.labels import NAMES, digest
-from svcnorm.results import Prediction
+from svcnorm.results import Prediction, Source
 
 FORMAT = 1  # of evaluation.json; raised when a field changes its meaning or goes away
+SOURCES: tuple[str, ...] = get_args(Source)
 CURVE_POINTS = 50
 SLICE_VALUES = (2, 40)  # a field of the data becomes a slice by itself if it has this many different values
 FIGURES = ("micro_f1", "macro_f1", "taboo_precision", "taboo_recall", "label_f1", *NAMES)  # what a gate can name
@@ -82,9 +83,9 @@ def describe(m: Measured, *, fields: Sequence[str] | None = None, repeats: int =
     overall = evaluate_matrix(m.said, m.true)
     ranges = intervals(*m.label_sets, m.groups, repeats=repeats, seed=seed)
     content = overall.to_dict()
-    rows = content.pop("labels")
+    rows, sources = content.pop("labels"), _sources(m)
     for i, name in enumerate(NAMES):
-        rows[name] |= {"interval": ranges.get(name), "sources": _sources(m, name)}
+        rows[name] |= {"interval": ranges.get(name), "sources": sources[name]}
         if m.probabilities is not None:
             rows[name] |= _curves(metrics, m.probabilities[:, i], m.true[:, i])
     content["taboo"] |= {"precision_interval": ranges.get("taboo_precision"), "recall_interval": ranges.get("taboo_recall")}
@@ -96,7 +97,7 @@ def describe(m: Measured, *, fields: Sequence[str] | None = None, repeats: int =
     return {
         "format": FORMAT, "model": first.model, "norm": first.norm, "labels_digest": digest(),
         **content, "micro_f1_interval": ranges.get("micro_f1"), "macro_f1_interval": ranges.get("macro_f1"),
-        "labels": rows, "sources": _sources(m), "review": _review(m), "confusions": _confusions(m), "slices": _slices(m, fields),
+        "labels": rows, "sources": {k: {n: sum(by[k][n] for by in sources.values()) for n in ("given", "right")} for k in SOURCES}, "review": _review(m), "confusions": _confusions(m), "slices": _slices(m, fields),
     }  # fmt: skip
 
 
@@ -122,14 +123,15 @@ def _curves(metrics: Any, p: NDArray, true: NDArray) -> dict[str, Any]:
     return found
 
 
-def _sources(m: Measured, label: str | None = None) -> dict[str, dict[str, int]]:
-    """How many labels each source gave, and how many of them are right."""
-    given, right = Counter(), Counter()
+def _sources(m: Measured) -> dict[str, dict[str, dict[str, int]]]:
+    """Label, then source: how often it was given, and how often rightly. Every label and source has its place."""
+    found = {name: {source: {"given": 0, "right": 0} for source in SOURCES} for name in NAMES}
     for example, prediction in zip(m.examples, m.predictions, strict=True):
-        for f in (f for s in prediction for f in s.findings if label in (None, f.label)):
-            given[f.source] += 1
-            right[f.source] += f.label in example.labels
-    return {source: {"given": given[source], "right": right[source]} for source in ("model", "rule", "both")}
+        for f in (f for s in prediction for f in s.findings):
+            counts = found[f.label][f.source]
+            counts["given"] += 1
+            counts["right"] += f.label in example.labels
+    return found
 
 
 def _review(m: Measured) -> dict[str, Any]:

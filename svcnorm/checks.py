@@ -45,6 +45,11 @@ def read_cases(path: Path, on_problem: Callable[[str], object] = raise_problem) 
             on_problem(f"{path}:{number}: {e}")
 
 
+def sides(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The sentences of a case, each with "text" and "labels": two of a pair, else the one."""
+    return [case[side] for side in SIDES] if "first" in case else [case]
+
+
 def check_cases(cases: Iterable[Mapping[str, Any]], label: Labeller) -> dict[str, dict[str, Any]]:
     """By capability: how many cases there are, how many have every set wholly right, and how many have what they test right.
 
@@ -53,10 +58,10 @@ def check_cases(cases: Iterable[Mapping[str, Any]], label: Labeller) -> dict[str
     ones, right or wrong. "same_labels": whether the capability's cases are pairs of that last kind.
     """
     cases = list(cases)
-    sides = [[case[side] for side in SIDES] if "first" in case else [case] for case in cases]
-    given = iter([frozenset(x) for x in label([side["text"] for case in sides for side in case])])
+    given = iter([frozenset(x) for x in label([side["text"] for case in cases for side in sides(case)])])
     found: dict[str, dict[str, Any]] = {}
-    for case, own in zip(cases, sides, strict=True):
+    for case in cases:
+        own = sides(case)
         said, true = [next(given) for _ in own], [frozenset(side["labels"]) for side in own]
         differ = true[0] ^ true[-1] if len(own) == 2 else true[0] | said[0]
         row = found.setdefault(case["capability"], {"cases": 0, "right": 0, "passed": 0, "same_labels": not differ and len(own) == 2})
@@ -74,10 +79,10 @@ def under_noise(
     is what it is without noise. Needs pypinyin (the extra `[evaluate]`)."""
     from svcnorm.noise import noise
 
-    true, plain, rows = [ordered(e.labels) for e in examples], None, []
+    true, rows = [ordered(e.labels) for e in examples], []
+    plain = [frozenset(x) for x in label([e.text for e in examples])]
     for strength in strengths:
-        said = [frozenset(x) for x in label([noise(e.text, strength, seed=seed) for e in examples])]
-        plain = plain or [frozenset(x) for x in label([e.text for e in examples])]
+        said = [frozenset(x) for x in label([noise(e.text, strength, seed=seed) for e in examples])] if strength else plain
         e = evaluate(said, true)
         rows.append({"strength": strength, "micro_f1": e.micro.f1, "taboo_precision": e.taboo.precision, "taboo_recall": e.taboo.recall,
                      "unchanged": sum(a == b for a, b in zip(said, plain, strict=True)) / len(examples)})  # fmt: skip

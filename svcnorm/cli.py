@@ -18,7 +18,7 @@ from svcnorm import __version__, assessment
 from svcnorm.assessment import read_gates
 from svcnorm.bundle import Bundle, open_bundle, sha256_file
 from svcnorm.calls import CallAudit, audit, read_calls
-from svcnorm.checks import check_cases, read_cases, shipped_cases, under_noise
+from svcnorm.checks import check_cases, read_cases, shipped_cases, sides, under_noise
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
 from svcnorm.examples import Example, not_utf8, read_examples, read_rows, write_rows, write_text
@@ -360,8 +360,7 @@ def check_model(
     if data:
         examples = list(read_examples(data, problems.append))
     else:
-        sides = [side for case in cases for side in ([case["first"], case["second"]] if "first" in case else [case])]
-        examples = [Example("", side["text"], tuple(side["labels"])) for side in sides]
+        examples = [Example("", side["text"], tuple(side["labels"])) for case in cases for side in sides(case)]
     noisy = under_noise(examples, label)
     if form == "json":
         click.echo(

@@ -10,12 +10,9 @@ import numpy as np
 from svcnorm.bundle import Bundle
 from svcnorm.evaluation import reliability
 from svcnorm.labels import LABELS
+from svcnorm.report import percent
 
 BUILT = "build/encoder"  # what training/base.py makes
-
-
-def percent(x: float | None) -> str:
-    return "–" if x is None else f"{100 * x:.1f}"
 
 
 def between(interval: Iterable[float] | None) -> str:

@@ -7,9 +7,8 @@ import evaluate
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score
 
-from svcnorm.labels import LABELS, NAMES
-
-TABOO = np.array([label.taboo for label in LABELS])
+from svcnorm.evaluation import TABOO
+from svcnorm.labels import NAMES
 
 
 class MultilabelF1(evaluate.Metric):

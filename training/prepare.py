@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from svcnorm.evaluation import indicator
 from svcnorm.examples import Example, read_examples
-from svcnorm.labels import LABELS, NAMES
 from svcnorm.text import normalise
 from training.stage import stage
 
@@ -31,12 +31,7 @@ def read_folder(folder: Path) -> list[Example]:
 
 def targets(examples: Iterable[Example]) -> np.ndarray:
     """Label sets as a 0/1 matrix. Shape: (n, len(LABELS))."""
-    columns = {name: i for i, name in enumerate(NAMES)}
-    examples = list(examples)
-    matrix = np.zeros((len(examples), len(LABELS)), np.float32)
-    for row, example in enumerate(examples):
-        matrix[row, [columns[name] for name in example.labels]] = 1
-    return matrix
+    return indicator(e.labels for e in examples).astype(np.float32)
 
 
 def to_dataset(examples: list[Example]) -> Dataset:
