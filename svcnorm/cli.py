@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import wraps
+from collections.abc import Iterator
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -22,60 +19,26 @@ from svcnorm.checks import check_cases, read_cases, shipped_cases, sides, under_
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
 from svcnorm.examples import Example, not_utf8, read_examples, read_rows, write_rows, write_text
-from svcnorm.labels import LABELS, Group, find
+from svcnorm.labels import LABELS
 from svcnorm.norms import Judgement, Norm, covered
 from svcnorm.norms import names as norm_names
 from svcnorm.report import percent, render
 from svcnorm.results import Prediction, Sentence
 from svcnorm.rulestats import norm_changes, rule_statistics
-
-WORDS = {  # English -> Chinese, for what people read; JSON keeps its English keys
-    "label": "标签", "group": "类别", "meaning": "含义", "sentence": "句子", "labels": "标签", "probability": "概率", "source": "依据", "evidence": "证据",
-    "clause": "条款", "severity": "严重程度", "say instead": "建议说法", "role": "角色", "step": "步骤", "status": "结果", "turn": "轮次", "rules": "规则",
-    "forbidden": "禁止", "avoid": "避免", "standard": "规范", "recommended": "推荐", "passed": "符合", "missed": "缺失", "not_applicable": "不适用",
-    "model": "模型", "rule": "规则", "both": "模型+规则", "review": "待复核", "agent": "坐席", "customer": "客户", "unknown": "未知", "call": "通话",
-    "threshold": "阈值", "with a rule": "有规则时", "unsure from": "存疑下限", "unsure to": "存疑上限", "precision": "准确率", "recall": "召回率", "false alarms": "每千句误报", "any taboo": "任一忌语", "rules only": "仅规则", "norm": "规范", "name": "名称", "title": "标题", "judgement": "评判",
-    "breaches": "违规", "steps": "流程步骤", "missing": "缺失",
-    "capability": "能力", "cases": "用例", "wholly right": "全对", "noise": "噪声", "unchanged": "不变", "micro_f1": "micro-F1", "taboo_precision": "忌语准确率", "taboo_recall": "忌语召回率",
-    "hits": "命中", "given": "给出/正确率", "added": "补充/正确率", "refused": "被模型否定/正确率", "no hit": "无命中", "changes": "处变化",
-}  # fmt: skip
-COLOURS = {Group.COURTESY: "green", Group.HANDLING: "cyan", Group.TABOO: "red"}
-
-
-class Reader:
-    """Words in the language of the reader."""
-
-    def __init__(self, lang: str):
-        self.zh = lang == "zh"
-
-    def __call__(self, word: str) -> str:
-        return WORDS.get(word, word) if self.zh else word
-
-    def label(self, name: str) -> str:
-        label = find(name)
-        return click.style(label.zh if self.zh else name, fg=COLOURS[label.group], bold=label.taboo)
-
-
-def handled(command: Callable) -> Callable:
-    """Prints an error that users can mend and exits with 2; anything else is our bug and shows its traceback."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except SvcnormError as e:
-            click.echo(click.style("error: ", fg="red") + str(e), err=True)
-            sys.exit(2)
-
-    return run
-
-
-_lang = click.option("--lang", type=click.Choice(["en", "zh"]), default="en", envvar="SVCNORM_LANG", help="Language of what is printed.")
-_norm = click.option(
-    "--norm", default="base", show_default=True, metavar="NAME|FILE", help="A norm of `svcnorm norm list`, or your own YAML file."
+from svcnorm.terminal import (
+    Reader,
+    handled,
+    judge_line,
+    lang_option,
+    load_classifier,
+    model_option,
+    norm_option,
+    progress,
+    report_problems,
+    rules_option,
+    table,
+    to_json,
 )
-_model = click.option("--model", default=None, metavar="ID|DIR", help="A model folder; default: the one that comes with svcnorm.")
-_rules = click.option("--rules-only", is_flag=True, help="Work without the model; findings then carry no probability.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,18 +50,14 @@ def main() -> None:
     """
 
 
-def _classifier(model: str | None, norm: str, rules_only: bool) -> Classifier:
-    return Classifier.from_rules(norm=norm) if rules_only else Classifier.load(model, norm=norm)
-
-
 @main.command()
 @click.argument("source", default="-", metavar="[TEXT|FILE|-]")
 @click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True)
 @click.option("--whole", is_flag=True, help="Take each text as one sentence.")
-@_norm
-@_model
-@_rules
-@_lang
+@norm_option
+@model_option
+@rules_option
+@lang_option
 @handled
 def predict(source: str, form: str, whole: bool, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
     """Label a text, a file, or standard input (-).
@@ -108,30 +67,30 @@ def predict(source: str, form: str, whole: bool, norm: str, model: str | None, r
     """
     problems: list[str] = []
     rows = _texts(source, problems)
-    classifier = _classifier(model, norm, rules_only)
+    classifier = load_classifier(model, norm, rules_only)
     say = Reader(lang)
     predicted = _labelled(rows, classifier, whole)
     if form == "json":
-        click.echo(_json([{**row, **p.to_dict()} for row, p in predicted], indent=2))
+        click.echo(to_json([{**row, **p.to_dict()} for row, p in predicted], indent=2))
     elif form == "jsonl":
-        for row, p in _progress(predicted):
-            click.echo(_json({**row, **p.to_dict()}))
+        for row, p in progress(predicted):
+            click.echo(to_json({**row, **p.to_dict()}))
     else:
-        click.echo(_judge_line(say, classifier))
+        click.echo(judge_line(say, classifier))
         for _, p in predicted:
             click.echo(
-                _table(say, [row for s in p for row in _sentence_rows(say, s)], ["sentence", "labels", "probability", "evidence", "clause"])
+                table(say, [row for s in p for row in _sentence_rows(say, s)], ["sentence", "labels", "probability", "evidence", "clause"])
             )
-    _report(problems)
+    report_problems(problems)
 
 
 @main.command("audit")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True)
-@_norm
-@_model
-@_rules
-@_lang
+@norm_option
+@model_option
+@rules_option
+@lang_option
 @handled
 def audit_command(file: Path, form: str, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
     """Label the agent's turns of whole calls and check the steps that the norm requires.
@@ -139,23 +98,23 @@ def audit_command(file: Path, form: str, norm: str, model: str | None, rules_onl
     FILE is JSONL (one call a line, or one turn a line with a call id) or CSV with the columns call_id, role, text.
     """
     problems: list[str] = []
-    classifier = _classifier(model, norm, rules_only)
+    classifier = load_classifier(model, norm, rules_only)
     say = Reader(lang)
     audits = (audit(call, classifier) for call in read_calls(file, problems.append))
     if form == "json":
-        click.echo(_json([a.to_dict() for a in audits], indent=2))
+        click.echo(to_json([a.to_dict() for a in audits], indent=2))
     elif form == "jsonl":
-        for a in _progress(audits):
-            click.echo(_json(a.to_dict()))
+        for a in progress(audits):
+            click.echo(to_json(a.to_dict()))
     else:
-        click.echo(_judge_line(say, classifier))
+        click.echo(judge_line(say, classifier))
         for a in audits:
             _print_audit(say, a)
-    _report(problems)
+    report_problems(problems)
 
 
 @main.command()
-@_lang
+@lang_option
 def labels(lang: str) -> None:
     """The labels, their groups and meanings."""
     say = Reader(lang)
@@ -167,7 +126,7 @@ def labels(lang: str) -> None:
         ]
         for x in LABELS
     ]
-    click.echo(_table(say, rows, ["label", "group", "meaning"]))
+    click.echo(table(say, rows, ["label", "group", "meaning"]))
 
 
 @main.group()
@@ -176,18 +135,18 @@ def norm() -> None:
 
 
 @norm.command("list")
-@_lang
+@lang_option
 @handled
 def norm_list(lang: str) -> None:
     """The norms that come with svcnorm."""
     say = Reader(lang)
     loaded = [Norm.load(name) for name in norm_names()]
-    click.echo(_table(say, [[n.name, n.title, str(len(n.rules)), str(len(n.steps))] for n in loaded], ["name", "title", "rules", "steps"]))
+    click.echo(table(say, [[n.name, n.title, str(len(n.rules)), str(len(n.steps))] for n in loaded], ["name", "title", "rules", "steps"]))
 
 
 @norm.command("show")
 @click.argument("name")
-@_lang
+@lang_option
 @handled
 def norm_show(name: str, lang: str) -> None:
     """What a norm judges, its steps, and how many rules it has for each label."""
@@ -195,9 +154,9 @@ def norm_show(name: str, lang: str) -> None:
     click.echo(f"{loaded.name}: {loaded.title}\n{loaded.source}" + (f"\nextends {loaded.extends}" if loaded.extends else ""))
     judged = [[say.label(x.name), say(j.severity or ""), ", ".join(j.clauses), j.say_instead or "", str(sum(x.name in r.labels for r in loaded.rules))]
               for x in LABELS for j in [loaded.judgements.get(x.name, Judgement())]]  # fmt: skip
-    click.echo(_table(say, judged, ["label", "severity", "clause", "say instead", "rules"]))
+    click.echo(table(say, judged, ["label", "severity", "clause", "say instead", "rules"]))
     steps = [[s.id, s.title, say(s.judgement.severity or ""), ", ".join(s.judgement.clauses)] for s in loaded.steps]
-    click.echo(_table(say, steps, ["step", "title", "severity", "clause"]))
+    click.echo(table(say, steps, ["step", "title", "severity", "clause"]))
 
 
 @norm.command("check")
@@ -220,10 +179,10 @@ def norm_check(files: tuple[str, ...]) -> None:
 @norm.command("stats")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
-@_norm
-@_model
-@_rules
-@_lang
+@norm_option
+@model_option
+@rules_option
+@lang_option
 @handled
 def norm_stats(data: Path, form: str, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
     """What each rule does on labelled sentences: hits, precision, what it adds to the model, where the two differ; dead rules at the end.
@@ -232,19 +191,19 @@ def norm_stats(data: Path, form: str, norm: str, model: str | None, rules_only: 
     supports and the model rules out. Each with the share that is right.
     """
     problems: list[str] = []
-    classifier = _classifier(model, norm, rules_only)
+    classifier = load_classifier(model, norm, rules_only)
     rows = rule_statistics(classifier.norm, read_examples(data, problems.append), None if rules_only else classifier)
     if form == "jsonl":
-        click.echo("\n".join(map(_json, rows)))
+        click.echo("\n".join(map(to_json, rows)))
     else:
         say, share = Reader(lang), lambda right, of: f"{of} / {percent(right / of)}" if of else "–"
         columns = [("right", "labels"), *([] if rules_only else [("added_right", "added"), ("conflicts_right", "conflicts")])]
         shown = [[r["rule"], ", ".join(r["for"]), str(r["hits"]), *(share(r[a], r[b]) for a, b in columns)] for r in rows if r["hits"]]
-        click.echo(_judge_line(say, classifier))
-        click.echo(_table(say, shown, ["rule", "labels", "hits", "given", *([] if rules_only else ["added", "refused"])]))
+        click.echo(judge_line(say, classifier))
+        click.echo(table(say, shown, ["rule", "labels", "hits", "given", *([] if rules_only else ["added", "refused"])]))
         dead = [f"{r['rule']} ({r['norm']}:{r['line']})" for r in rows if not r["hits"]]
         click.echo(f"{say('no hit')} ({len(dead)}): {', '.join(dead) or '–'}")
-    _report(problems)
+    report_problems(problems)
 
 
 @norm.command("diff")
@@ -252,26 +211,26 @@ def norm_stats(data: Path, form: str, norm: str, model: str | None, rules_only: 
 @click.argument("new")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Calls, as for `svcnorm audit`.")
 @click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
-@_model
-@_rules
-@_lang
+@model_option
+@rules_option
+@lang_option
 @handled
 def norm_diff(old: str, new: str, data: Path, form: str, model: str | None, rules_only: bool, lang: str) -> None:
     """Which decisions change on calls when the norm NEW takes the place of OLD: labels, severities, clauses, steps."""
     problems: list[str] = []
-    say, before = Reader(lang), _classifier(model, old, rules_only)
+    say, before = Reader(lang), load_classifier(model, old, rules_only)
     after = Classifier(before.scorer, Norm.load(new))
-    changes = norm_changes(before, after, _progress(read_calls(data, problems.append)))
+    changes = norm_changes(before, after, progress(read_calls(data, problems.append)))
     if form == "jsonl":
         for row in changes:
-            click.echo(_json(row))
+            click.echo(to_json(row))
     else:
         word = lambda x: "–" if x is None else " ".join(say(v) for v in x.values() if v)  # noqa: E731
         rows = [[r["call_id"], str(r.get("turn", "")), r.get("sentence", ""), say.label(r["label"]) if "label" in r else r["step"],
                  word(r["old"]), word(r["new"])] for r in changes]  # fmt: skip
-        click.echo(_table(say, rows, ["call", "turn", "sentence", "label", before.norm.name, after.norm.name]))
+        click.echo(table(say, rows, ["call", "turn", "sentence", "label", before.norm.name, after.norm.name]))
         click.echo(f"{len(rows)} {say('changes')}")
-    _report(problems)
+    report_problems(problems)
 
 
 @main.command("evaluate")
@@ -280,9 +239,9 @@ def norm_diff(old: str, new: str, data: Path, form: str, model: str | None, rule
 @click.option("--compare", "other", metavar="ID|DIR|rules", help="An old model, or `rules`: judge the model against it on the same data.")
 @click.option("--gates", type=click.Path(path_type=Path), help="With --compare: what the new model must keep; default: svcnorm/gates.yaml.")
 @click.option("--slice", "fields", multiple=True, metavar="FIELD", help="A field of the data to slice by; default: each with few values.")
-@_norm
-@_model
-@_rules
+@norm_option
+@model_option
+@rules_option
 @handled
 def evaluate_command(
     data: Path, out: Path, other: str | None, gates: Path | None, fields: tuple[str, ...], norm: str, model: str | None, rules_only: bool
@@ -297,12 +256,12 @@ def evaluate_command(
     rules = read_gates(gates or Path(str(files("svcnorm") / "gates.yaml"))) if other else []
     problems: list[str] = []
     examples = list(read_examples(data, problems.append))
-    new = assessment.measure(_classifier(model, norm, rules_only), _progress(examples))
+    new = assessment.measure(load_classifier(model, norm, rules_only), progress(examples))
     found = assessment.describe(new, fields=fields or None)
     found["data"] = {"path": str(data), "sha256": sha256_file(data), "skipped": len(problems)}
     comparison = None
     if other:
-        old = assessment.measure(_classifier(None if other == "rules" else other, norm, other == "rules"), _progress(examples))
+        old = assessment.measure(load_classifier(None if other == "rules" else other, norm, other == "rules"), progress(examples))
         comparison = assessment.compare(old, new)
         comparison["gates"] = assessment.check_gates(rules, comparison)
     wrong = assessment.errors(new)
@@ -310,8 +269,8 @@ def evaluate_command(
     write_text(out / "report.html", render(found, wrong, comparison, title=f"svcnorm · {data.name}"))
     write_rows(out / "errors.jsonl", wrong)
     if comparison:
-        write_text(out / "comparison.json", _json(comparison, indent=1) + "\n")
-    write_text(out / "evaluation.json", _json(found, indent=1) + "\n")
+        write_text(out / "comparison.json", to_json(comparison, indent=1) + "\n")
+    write_text(out / "evaluation.json", to_json(found, indent=1) + "\n")
     shown = {
         "micro_f1": found["micro_f1"],
         "macro_f1": found["macro_f1"],
@@ -321,8 +280,8 @@ def evaluate_command(
     click.echo("   ".join([f"{len(examples)} sentences", *(f"{k} {percent(v)}" for k, v in shown.items()), str(out / "report.html")]))
     failed = [g for g in (comparison or {}).get("gates", []) if not g["passed"]]
     for g in failed:
-        click.echo(f"{click.style('gate failed: ', fg='red')}{_json({k: v for k, v in g.items() if k != 'passed'})}", err=True)
-    _report(problems)
+        click.echo(f"{click.style('gate failed: ', fg='red')}{to_json({k: v for k, v in g.items() if k != 'passed'})}", err=True)
+    report_problems(problems)
     sys.exit(int(bool(failed)))
 
 
@@ -338,10 +297,10 @@ def evaluate_command(
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled sentences to put under noise; default: those of the cases.")
 @click.option("--min", "least", type=click.FloatRange(0, 1), help="Exit with 1 if a capability passes less often than this.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@_norm
-@_model
-@_rules
-@_lang
+@norm_option
+@model_option
+@rules_option
+@lang_option
 @handled
 def check_model(
     files_: tuple[Path, ...], data: Path | None, least: float | None, form: str, norm: str, model: str | None, rules_only: bool, lang: str
@@ -353,7 +312,7 @@ def check_model(
     recogniser does to a text, at a strength from 0 to 1.
     """
     problems: list[str] = []
-    say, classifier = Reader(lang), _classifier(model, norm, rules_only)
+    say, classifier = Reader(lang), load_classifier(model, norm, rules_only)
     cases = [case for path in (shipped_cases(), *files_) for case in read_cases(path, problems.append)]
     label = lambda texts: (p.labels for p in classifier.predict_many(texts, split=False))  # noqa: E731
     found = check_cases(cases, label)
@@ -364,15 +323,15 @@ def check_model(
     noisy = under_noise(examples, label)
     if form == "json":
         click.echo(
-            _json({"format": 1, "model": classifier.model, "norm": classifier.norm.name, "capabilities": found, "noise": noisy}, indent=1)
+            to_json({"format": 1, "model": classifier.model, "norm": classifier.norm.name, "capabilities": found, "noise": noisy}, indent=1)
         )
     else:
-        click.echo(_judge_line(say, classifier))
+        click.echo(judge_line(say, classifier))
         rows = [[name, str(r["cases"]), percent(r["passed"] / r["cases"]), percent(r["right"] / r["cases"])] for name, r in found.items()]
-        click.echo(_table(say, rows, ["capability", "cases", "passed", "wholly right"]))
+        click.echo(table(say, rows, ["capability", "cases", "passed", "wholly right"]))
         keys = ("micro_f1", "taboo_precision", "taboo_recall", "unchanged")
-        click.echo(_table(say, [[f"{r['strength']:g}", *(percent(r[k]) for k in keys)] for r in noisy], ["noise", *keys]))
-    _report(problems)
+        click.echo(table(say, [[f"{r['strength']:g}", *(percent(r[k]) for k in keys)] for r in noisy], ["noise", *keys]))
+    report_problems(problems)
     sys.exit(int(least is not None and any(r["passed"] < least * r["cases"] for r in found.values())))
 
 
@@ -383,7 +342,7 @@ def model() -> None:
 
 @model.command("show")
 @click.argument("name", required=False)
-@_lang
+@lang_option
 @handled
 def model_show(name: str | None, lang: str) -> None:
     """Where a model comes from; for each label its threshold, its unsure band, and how often it was right on sentences held back in training.
@@ -392,14 +351,14 @@ def model_show(name: str | None, lang: str) -> None:
     """
     say, bundle = Reader(lang), open_bundle(name)
     facts = {k: v for k, v in bundle.manifest.items() if k not in ("files", "labels", "format")}
-    click.echo("\n".join(f"{k}: {_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
+    click.echo("\n".join(f"{k}: {to_json(v) if isinstance(v, dict) else v}" for k, v in {"path": bundle.path, **facts}.items()))
     c = bundle.calibration
     columns = {"threshold": c.threshold, "with a rule": c.with_rule, "unsure from": c.low, "unsure to": c.high}
     rows = [
         [say.label(x.name), *(f"{column[i]:.2f}" for column in columns.values()), *_rates(bundle, x.name)] for i, x in enumerate(LABELS)
     ]
     rows.append([say("any taboo"), *("" for _ in columns), *_rates(bundle, "any taboo")])
-    click.echo(_table(say, rows, ["label", *columns, "precision", "recall", "false alarms"]))
+    click.echo(table(say, rows, ["label", *columns, "precision", "recall", "false alarms"]))
 
 
 def _rates(bundle: Bundle, name: str) -> list[str]:
@@ -463,28 +422,6 @@ def _labelled(rows: Iterator[dict[str, Any]], classifier: Classifier, whole: boo
         yield from zip(chunk, classifier.predict_many((row["text"] for row in chunk), split=not whole), strict=True)
 
 
-def _progress(items: Iterable[Any]) -> Iterator[Any]:
-    """Counts on standard error while output goes to a file."""
-    shown = sys.stderr.isatty() and not sys.stdout.isatty()
-    for n, item in enumerate(items, 1):
-        yield item
-        if shown and n % 100 == 0:
-            click.echo(f"\r{n}", nl=False, err=True)
-    if shown:
-        click.echo("", err=True)
-
-
-def _report(problems: Sequence[str]) -> None:
-    for problem in problems:
-        click.echo(click.style("skipped: ", fg="yellow") + problem, err=True)
-    if problems:
-        sys.exit(2)
-
-
-def _judge_line(say: Reader, classifier: Classifier) -> str:
-    return f"{say('model')}: {classifier.model or say('rules only')}   {say('norm')}: {classifier.norm.name}"
-
-
 def _sentence_rows(say: Reader, s: Sentence) -> list[list[str]]:
     """Sentence, labels, probability, evidence, clause: a row for each finding, so that what is wrapped stays beside its label."""
     rows = [
@@ -510,7 +447,7 @@ def _print_audit(say: Reader, a: CallAudit) -> None:
             rows.append([str(i), say(turn.role), click.style(turn.text, dim=True), "", "", "", ""])
         for n, row in enumerate(row for s in p or () for row in _sentence_rows(say, s)):
             rows.append([*((str(i), say(turn.role)) if n == 0 else ("", "")), *row])
-    click.echo(_table(say, rows, ["turn", "role", "sentence", "labels", "probability", "evidence", "clause"]))
+    click.echo(table(say, rows, ["turn", "role", "sentence", "labels", "probability", "evidence", "clause"]))
     colours = {"passed": "green", "missed": "red", "not_applicable": None}
     steps = [
         [
@@ -522,47 +459,7 @@ def _print_audit(say: Reader, a: CallAudit) -> None:
         ]
         for s in a.steps
     ]
-    click.echo(_table(say, steps, ["status", "step", "severity", "clause", "turn"]))
+    click.echo(table(say, steps, ["status", "step", "severity", "clause", "turn"]))
     click.echo(
         f"{say('breaches')}: {len(a.breaches)}   {say('steps')}: {say('missing')} {len(a.missed)} / {sum(s.status != 'not_applicable' for s in a.steps)}"
     )
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    """JSON with its Chinese readable, unless it holds a lone surrogate, which no output can take but as an escape."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, indent=indent)
-    return text
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in click.unstyle(text))
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    """Lines of at most `width` columns. Styled text is left whole: it is short."""
-    if _width(text) <= width or "\x1b" in text:
-        return [text]
-    lines, line = [], ""
-    for c in text:
-        if _width(line + c) > width:
-            lines.append(line)
-            line = ""
-        line += c
-    return [*lines, line]
-
-
-def _table(say: Reader, rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
-    """Columns padded by what a terminal shows: Chinese characters take two places."""
-    cells = [[click.style(say(h), bold=True) for h in header], *rows]
-    split = [[[line for part in cell.replace("\t", " ").split("\n") for line in _wrap(part, 44)] for cell in row] for row in cells]
-    widths = [max(_width(line) for row in split for line in row[i]) for i in range(len(header))]
-    out = []
-    for row in split:
-        for n in range(max(map(len, row))):
-            line = [cell[n] if n < len(cell) else "" for cell in row]
-            out.append("  ".join(text + " " * (w - _width(text)) for text, w in zip(line, widths, strict=True)).rstrip())
-    return "\n".join(out).encode(errors="replace").decode()  # a lone surrogate shows as ?

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from svcnorm.cli import _width, main
+from svcnorm.cli import main
+from svcnorm.terminal import display_width
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -29,7 +30,9 @@ def test_the_model_decides_when_nothing_else_is_asked_for(classifier):
 
 def test_columns_line_up_where_chinese_and_latin_stand_together():
     lines = run("labels", "--lang", "zh").output.splitlines()
-    starts = {_width(line[: line.index(group)]) for line in lines[1:] for group in ("礼貌用语", "业务处理", "服务忌语") if group in line}
+    starts = {
+        display_width(line[: line.index(group)]) for line in lines[1:] for group in ("礼貌用语", "业务处理", "服务忌语") if group in line
+    }
     assert len(lines) == 32
     assert len(starts) == 1
 

@@ -16,7 +16,7 @@ LAYERS = [
     {"model", "fusion"},
     {"classifier"},
     {"calls", "assessment"},
-    {"rulestats", "report"},
+    {"rulestats", "report", "terminal"},
     {"cli"},
     {"__main__"},
 ]
