@@ -15,4 +15,6 @@ class CustomBuildHook(BuildHookInterface):
             return
         name = current.read_text(encoding="utf-8").strip()
         build_data["force_include"][str(current)] = "svcnorm/models/CURRENT"
-        build_data["force_include"][str(current.parent / name)] = f"svcnorm/models/{name}"
+        for path in (current.parent / name).iterdir():
+            if path.is_file():  # the float checkpoint stays out
+                build_data["force_include"][str(path)] = f"svcnorm/models/{name}/{path.name}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from svcnorm.calibration import Calibration
 from svcnorm.errors import BundleError
-from svcnorm.labels import NAMES, digest
+from svcnorm.labels import NAMES, OWN_FILE, digest
 
 FORMAT = 2
 FILES = ("model.onnx", "tokenizer.json", "lexical.npz", "calibration.json", "README.md")
@@ -34,6 +34,11 @@ class Bundle:
     @property
     def id(self) -> str:
         return self.manifest["id"]
+
+    @property
+    def labels(self) -> int:
+        """How many of `LABELS` the model knows: the first so many."""
+        return len(self.manifest["labels"])
 
     @property
     def max_tokens(self) -> int:
@@ -79,14 +84,14 @@ def open_bundle(model: str | os.PathLike[str] | None = None, *, verify: bool = T
             f"{path / MANIFEST}: format {manifest.get('format')!r}, this version reads format {FORMAT}; install the svcnorm that wrote it, or export again"
         )
     labels = manifest.get("labels", [])
-    if digest(labels) != digest():
+    if not labels or list(NAMES[: len(labels)]) != labels:  # labels that were appended since give no findings by the model
         missing, extra = [n for n in NAMES if n not in labels], [n for n in labels if n not in NAMES]
         differ = (
             "; ".join(f"{what}: {', '.join(names)}" for what, names in (("lacks", missing), ("has besides", extra)) if names)
             or "has them in another order"
         )
         raise BundleError(
-            f"{path}: the model was made for another label set; it {differ}. Retrain it with this version's labels, or install the version that made it"
+            f"{path}: the model was made for another label set; it {differ}. Name your own labels' file in {OWN_FILE}, retrain it with this version's labels, or install the version that made it"
         )
     for name in FILES:
         expected = manifest.get("files", {}).get(name)
@@ -97,7 +102,7 @@ def open_bundle(model: str | os.PathLike[str] | None = None, *, verify: bool = T
                 f"{path / name}: damaged: sha256 is {got[:16]}…, the manifest says {str(expected)[:16]}…; restore the folder from its source"
             )
     calibration = _read_json(path / "calibration.json")
-    return Bundle(path, manifest, Calibration.from_dict(calibration), calibration.get("measured", {}))
+    return Bundle(path, manifest, Calibration.from_dict(calibration, len(labels)), calibration.get("measured", {}))
 
 
 def write_manifest(path: Path, *, id: str, max_tokens: int, **facts: Any) -> None:

@@ -13,6 +13,7 @@ from svcnorm.labels import NAMES
 
 FORMAT = 1
 _KEYS = ("slope", "offset", "threshold", "with_rule", "low", "high")
+_UNKNOWN = (0.0, -60.0, 1.0, 0.0, 1.0, 1.0)  # of a label that the model was not made for: probability 0, and a rule's hit suffices
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ class Calibration:
         return {"format": FORMAT, "labels": {name: {k: round(float(v), 6) for k, v in zip(_KEYS, row, strict=True)} for name, *row in rows}}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Calibration:
-        """Raises `BundleError` if a label or a number is missing or out of order."""
+    def from_dict(cls, content: dict[str, Any], known: int = len(NAMES)) -> Calibration:
+        """`known`: how many of `LABELS` the content has, the first so many. Raises `BundleError` if one of them or a number is missing or out of order."""
         try:
-            rows = [content["labels"][name] for name in NAMES]
+            rows = [content["labels"][name] for name in NAMES[:known]] + [dict(zip(_KEYS, _UNKNOWN, strict=True))] * (len(NAMES) - known)
             columns = {k: np.array([row[k] for row in rows], np.float32) for k in _KEYS}
         except (KeyError, TypeError, ValueError) as e:
             raise BundleError(f"calibration.json: no usable entry {e}; restore the model folder from its source") from None

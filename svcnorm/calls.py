@@ -63,6 +63,7 @@ class CallAudit:
     steps: tuple[StepResult, ...]
     norm: str
     model: str | None
+    norm_version: str = ""
 
     @property
     def missed(self) -> tuple[StepResult, ...]:
@@ -76,10 +77,10 @@ class CallAudit:
 
     def to_dict(self) -> dict[str, Any]:
         turns = [
-            {"role": turn.role, "text": turn.text, **({"sentences": [s.to_dict() for s in p.sentences]} if p else {})}
+            {"role": turn.role, "text": turn.text, **({"sentences": p.to_dict()["sentences"]} if p else {})}
             for turn, p in zip(self.call.turns, self.predictions, strict=True)
         ]
-        return {"format": FORMAT, "call_id": self.call.id, "norm": self.norm, "model": self.model, "turns": turns,
+        return {"format": FORMAT, "call_id": self.call.id, "norm": self.norm, "norm_version": self.norm_version, "model": self.model, "turns": turns,
                 "steps": [s.to_dict() for s in self.steps], "breaches": [{"turn": i, **f.to_dict()} for i, f in self.breaches]}  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def audit(call: Call, classifier: Classifier) -> CallAudit:
     labelled = dict(zip(spoken, classifier.predict_many(call.turns[i].text for i in spoken), strict=True))
     predictions = tuple(labelled.get(i) for i in range(len(call.turns)))
     steps = tuple(_check(step, call, predictions) for step in classifier.norm.steps)
-    return CallAudit(call, predictions, steps, classifier.norm.name, classifier.model)
+    return CallAudit(call, predictions, steps, classifier.norm.name, classifier.model, classifier.norm.version)
 
 
 def _check(step: Step, call: Call, predictions: tuple[Prediction | None, ...]) -> StepResult:

@@ -90,7 +90,12 @@ class Classifier:
                 own = rows[at : at + len(found)] if rows is not None else None
                 at += len(found)
                 judged = zip(found, own if own is not None else [None] * len(found), strict=True)
-                yield Prediction(text, tuple(self._sentence(text, span, row) for span, row in judged), self.norm.name, self.model), own
+                yield (
+                    Prediction(
+                        text, tuple(self._sentence(text, span, row) for span, row in judged), self.norm.name, self.model, self.norm.version
+                    ),
+                    own,
+                )
 
     def predict_proba(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Calibrated probabilities of the model, each text taken as one sentence. Shape: (n, len(LABELS)), columns in the order of `LABELS`.

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from svcnorm import __version__, assessment
+from svcnorm import __version__, assessment, registry
 from svcnorm.assessment import read_gates
-from svcnorm.bundle import Bundle, open_bundle, sha256_file
+from svcnorm.bundle import Bundle, models_dir, open_bundle, sha256_file
 from svcnorm.calls import CallAudit, audit, read_calls
 from svcnorm.checks import check_cases, read_cases, shipped_cases, sides, under_noise
 from svcnorm.classifier import Classifier
@@ -337,7 +337,7 @@ def check_model(
 
 @main.group()
 def model() -> None:
-    """Models: show, verify."""
+    """Models: show, verify, list, promote, rollback."""
 
 
 @model.command("show")
@@ -377,6 +377,43 @@ def model_verify(name: str | None) -> None:
         click.echo(str(e), err=True)
         sys.exit(1)
     click.echo(f"{bundle.path}: {bundle.id} is whole")
+
+
+_models = click.option("--models", type=click.Path(path_type=Path, file_okay=False), help="A folder of bundles; default: that of svcnorm.")
+
+
+@model.command("list")
+@_models
+@lang_option
+@handled
+def model_list(models: Path | None, lang: str) -> None:
+    """The bundles of a folder, the last promoted first; * is current."""
+    say, models = Reader(lang), models or models_dir()
+    now = registry.current(models)
+    rows = []
+    for b in registry.bundles(models):
+        origin = b.manifest.get("lineage", {})
+        rows.append(["*" if b.id == now else "", b.id, *(str(origin.get(k) or "–") for k in ("promoted", "by", "parent", "commit"))])
+    click.echo(table(say, rows, ["", "model", "promoted", "by", "parent", "commit"]))
+
+
+@model.command("promote")
+@click.argument("source", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("--comparison", type=click.Path(path_type=Path, exists=True), help="A comparison.json: refuse unless its gates all passed.")
+@_models
+@handled
+def model_promote(source: Path, comparison: Path | None, models: Path | None) -> None:
+    """Put a bundle into the folder of bundles and make it the current one; the old one stays."""
+    facts = {"gates": registry.passed_gates(comparison)} if comparison else {}
+    click.echo(registry.promote(source, models or models_dir(), **facts))
+
+
+@model.command("rollback")
+@_models
+@handled
+def model_rollback(models: Path | None) -> None:
+    """Make the current bundle's parent current again."""
+    click.echo(registry.rollback(models or models_dir()))
 
 
 # --- reading and printing ------------------------------------------------------------------------------------------------------

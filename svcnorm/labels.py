@@ -1,16 +1,20 @@
 """The labels: the only place in the project where a label is spelled.
 
 `LABELS` is append-only. Its order is the order of the model's columns; `digest()` of it is written into every bundle and evaluation.
-What each label covers, with its boundary cases, is in docs/labels.md.
+What each label covers, with its boundary cases, is in docs/labels.md. Labels of one's own come behind the shipped ones, from the YAML file
+that the environment variable SVCNORM_LABELS names (docs/retraining.md); it is read once, when svcnorm is imported.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from svcnorm.errors import LabelError
 
@@ -44,7 +48,7 @@ class Label:
 
 _C, _H, _T = Group.COURTESY, Group.HANDLING, Group.TABOO
 
-LABELS: tuple[Label, ...] = (
+SHIPPED: tuple[Label, ...] = (
     Label("greeting", "问候", _C, "opens with a salutation or welcome", "开场问好、欢迎、节日问候"),
     Label("identification", "自报家门", _C, "names the organisation, department, own name or staff number", "报出单位、部门、姓名或工号"),
     Label("offer_help", "主动征询", _C, "asks what, or what else, the customer needs", "询问需要什么帮助、还有什么需要"),
@@ -78,6 +82,37 @@ LABELS: tuple[Label, ...] = (
     Label("disparagement", "贬损本方", _T, "runs down its own company, colleagues, superiors or product", "贬低本公司、同事、领导或产品"),
 )  # fmt: skip
 
+OWN_FILE = "SVCNORM_LABELS"
+
+
+def read_own(path: Path) -> tuple[Label, ...]:
+    """Labels of a YAML file: `labels:` with a list of {name, zh, group, meaning, meaning_zh}. Raises `LabelError` with every problem."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raise LabelError(f"{path}: cannot be read as YAML: {e}") from None
+    rows = content.get("labels") if isinstance(content, dict) else None
+    keys, groups = ("name", "zh", "group", "meaning", "meaning_zh"), [g.value for g in Group]
+    if not isinstance(rows, list) or not rows:
+        raise LabelError(f"{path}: `labels:` with a list of {{{', '.join(keys)}}} is expected")
+    problems, taken = [], {x.name for x in SHIPPED}
+    for n, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or set(row) != set(keys) or not all(isinstance(v, str) and v for v in row.values()):
+            problems.append(f"label {n}: texts for {', '.join(keys)} are expected, got {row!r}")
+        elif not re.fullmatch("[a-z][a-z_]*", row["name"]) or row["name"] in taken:
+            problems.append(f"label {n}: {row['name']!r} is taken, or not made of small letters and underscores")
+        elif row["group"] not in groups:
+            problems.append(f"label {n}: group is one of {', '.join(groups)}, got {row['group']!r}")
+        else:
+            taken.add(row["name"])
+    if problems:
+        raise LabelError("\n".join(f"{path}: {p}" for p in problems))
+    return tuple(Label(**{**row, "group": Group(row["group"])}) for row in rows)
+
+
+LABELS: tuple[Label, ...] = (*SHIPPED, *(read_own(Path(os.environ[OWN_FILE])) if os.environ.get(OWN_FILE) else ()))
 NAMES: tuple[str, ...] = tuple(label.name for label in LABELS)
 _INDEX = {name: i for i, name in enumerate(NAMES)}
 

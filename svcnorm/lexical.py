@@ -39,8 +39,8 @@ class Lexical:
     intercept: NDArray[np.float32]
 
     def logits(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """What to add to the network's logits. Shape: (len(sentences), len(LABELS)). A sentence's n-grams have length 1 together (L2)."""
-        out = np.empty((len(sentences), len(NAMES)), np.float32)
+        """What to add to the network's logits. Shape: (len(sentences), the labels of `intercept`). A sentence's n-grams have length 1 together (L2)."""
+        out = np.empty((len(sentences), len(self.intercept)), np.float32)
         for row, sentence in zip(out, sentences, strict=True):
             found = indices(sentence, len(self.weight))
             row[:] = self.weight[found].sum(axis=0, dtype=np.int32) * (self.scale / np.float32(len(found) ** 0.5)) + self.intercept
@@ -50,8 +50,8 @@ class Lexical:
         np.savez_compressed(path, weight=self.weight, scale=self.scale, intercept=self.intercept)
 
     @classmethod
-    def load(cls, path: Path) -> Lexical:
-        """Raises `BundleError` if the file is not what `save` writes. Nothing in it is code: pickled arrays are refused."""
+    def load(cls, path: Path, labels: int = len(NAMES)) -> Lexical:
+        """A file for so many labels. Raises `BundleError` if the file is not what `save` writes. Nothing in it is code: pickled arrays are refused."""
         try:
             with np.load(path, allow_pickle=False) as saved:
                 made = cls(saved["weight"], saved["scale"], saved["intercept"])
@@ -60,9 +60,9 @@ class Lexical:
         if (
             made.weight.dtype != np.int8
             or made.weight.ndim != 2
-            or {made.weight.shape[1:], made.scale.shape, made.intercept.shape} != {(len(NAMES),)}
+            or {made.weight.shape[1:], made.scale.shape, made.intercept.shape} != {(labels,)}
         ):
             raise BundleError(
-                f"{path}: int8 weights for {len(NAMES)} labels are expected, got {made.weight.dtype} of shape {made.weight.shape}; export the model again"
+                f"{path}: int8 weights for {labels} labels are expected, got {made.weight.dtype} of shape {made.weight.shape}; export the model again"
             )
         return made

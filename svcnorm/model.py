@@ -38,7 +38,7 @@ class OnnxScorer:
         import onnxruntime as ort
         from tokenizers import Tokenizer
 
-        self.id, self.calibration, self._max_tokens = bundle.id, bundle.calibration, bundle.max_tokens
+        self.id, self.calibration, self._max_tokens, self._labels = bundle.id, bundle.calibration, bundle.max_tokens, bundle.labels
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0  # 0: as many as there are cores
         options.log_severity_level = 3
@@ -47,7 +47,7 @@ class OnnxScorer:
             self._session = ort.InferenceSession(str(bundle.file("model.onnx")), options, providers=["CPUExecutionProvider"])
         except Exception as e:  # both libraries raise bare Exceptions of their own
             raise BundleError(f"{bundle.path}: cannot be loaded: {e}; restore the folder from its source") from e
-        self._lexical = Lexical.load(bundle.file("lexical.npz"))
+        self._lexical = Lexical.load(bundle.file("lexical.npz"), bundle.labels)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         frame = self._tokenizer.encode("").ids
@@ -62,10 +62,11 @@ class OnnxScorer:
         return self.calibration.probabilities(self.logits(sentences, batch_size))
 
     def logits(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
-        """The model's raw output, network and linear half together. Shape: (len(sentences), len(LABELS))."""
+        """The model's raw output, network and linear half together; 0 for labels it was not made for. Shape: (len(sentences), len(LABELS))."""
         if not sentences:
             return np.zeros((0, len(LABELS)), np.float32)
-        return self._network(sentences, batch_size) + self._lexical.logits(sentences)
+        known = self._network(sentences, batch_size) + self._lexical.logits(sentences)
+        return np.pad(known, ((0, 0), (0, len(LABELS) - self._labels)))
 
     def _network(self, sentences: Sequence[str], batch_size: int) -> NDArray[np.float32]:
         rows, owners = [], []
@@ -75,7 +76,7 @@ class OnnxScorer:
             for start in range(0, max(len(ids), 1), room):
                 rows.append([self._begin, *ids[start : start + room], self._end])
                 owners.append(i)
-        out = np.empty((len(rows), len(LABELS)), np.float32)
+        out = np.empty((len(rows), self._labels), np.float32)
         order = sorted(range(len(rows)), key=lambda r: len(rows[r]))  # neighbours in length share a batch: little padding
         for at in range(0, len(order), batch_size):
             chosen = order[at : at + batch_size]

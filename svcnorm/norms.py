@@ -6,6 +6,7 @@ label), and steps (what a whole call must have). It defines no labels and holds 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -140,6 +141,12 @@ class Norm:
         Raises `NormError` with every problem of the file, one a line, each as `path:line: …`.
         """
         return _load(_locate(name_or_path), ())
+
+    @cached_property
+    def version(self) -> str:
+        """Eight hexadecimal digits that change with anything that the norm and those it extends say."""
+        said = [repr(x) for x in (sorted(self.judgements.items()), self.rules, self.steps)]
+        return hashlib.sha256("\n".join(said).encode(errors="surrogatepass")).hexdigest()[:8]
 
     @cached_property
     def _set(self) -> re2.Set:

@@ -5,6 +5,7 @@ Every span is half-open and counts code points of the caller's own text.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -123,6 +124,8 @@ class Prediction:
     norm: str
     model: str | None
     """The bundle's id; `None` says that rules alone decided."""
+    norm_version: str = ""
+    """`Norm.version`: changes with what the norm says."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -137,6 +140,11 @@ class Prediction:
     def needs_review(self) -> bool:
         return any(s.needs_review for s in self.sentences)
 
+    def sentence_id(self, sentence: Sentence) -> str:
+        """The same for the same sentence of the same text, model and norm, in every run: by it a reviewer's verdict finds its way back."""
+        origin = (self.model or "", self.norm, self.norm_version, str(sentence.span.start), self.text)
+        return hashlib.sha256("\x1f".join(origin).encode(errors="surrogatepass")).hexdigest()[:16]
+
     def __iter__(self) -> Iterator[Sentence]:
         return iter(self.sentences)
 
@@ -145,7 +153,8 @@ class Prediction:
             "format": FORMAT,
             "text": self.text,
             "norm": self.norm,
+            "norm_version": self.norm_version,
             "model": self.model,
             "needs_review": self.needs_review,
-            "sentences": [s.to_dict() for s in self.sentences],
+            "sentences": [{"id": self.sentence_id(s), **s.to_dict()} for s in self.sentences],
         }

@@ -24,6 +24,7 @@ WORDS = {  # English -> Chinese, for what people read; JSON keeps its English ke
     "breaches": "违规", "steps": "流程步骤", "missing": "缺失",
     "capability": "能力", "cases": "用例", "wholly right": "全对", "noise": "噪声", "unchanged": "不变", "micro_f1": "micro-F1", "taboo_precision": "忌语准确率", "taboo_recall": "忌语召回率",
     "hits": "命中", "given": "给出/正确率", "added": "补充/正确率", "refused": "被模型否定/正确率", "no hit": "无命中", "changes": "处变化",
+    "promoted": "启用时间", "by": "操作人", "parent": "前一模型", "commit": "提交",
 }  # fmt: skip
 COLOURS = {Group.COURTESY: "green", Group.HANDLING: "cyan", Group.TABOO: "red"}
 

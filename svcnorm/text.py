@@ -123,3 +123,8 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     while end > start and (text[end - 1].isspace() or text[end - 1] == "_"):
         end -= 1
     return start, end
+
+
+def bare(text: str) -> str:
+    """The text normalised and without its marks: what two transcripts of the same words have in common."""
+    return "".join(c for c in normalise(text) if c.isalnum())

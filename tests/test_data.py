@@ -5,9 +5,9 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from svcnorm.datacheck import near
 from svcnorm.examples import read_examples, read_rows
 from svcnorm.labels import LABELS, NAMES
 from svcnorm.text import normalise
@@ -15,7 +15,6 @@ from svcnorm.text import normalise
 DATA = Path(__file__).parents[1] / "data"
 PARTS = {part: sorted((DATA / part).rglob("*.jsonl")) for part in ("train", "gold")}
 FILES = [f for files in PARTS.values() for f in files]
-SIMILAR = 0.7  # share of character trigrams that two sentences have in common; lines of up to six characters may repeat
 
 
 @cache
@@ -23,12 +22,6 @@ def sentences(part: str):
     found = [e for f in PARTS[part] for e in read_examples(f)]
     assert found, f"data/{part} is empty"
     return found
-
-
-@cache
-def grams(text: str) -> frozenset[str]:
-    bare = "".join(c for c in normalise(text) if c.isalnum())
-    return frozenset(bare[i : i + 3] for i in range(len(bare) - 2)) if len(bare) > 6 else frozenset()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -48,17 +41,6 @@ def test_every_line_has_the_fields_of_the_schema(file):
 
 def test_authors_of_gold_wrote_nothing_for_train():
     assert not {f.stem for f in PARTS["train"]} & {f.stem for f in PARTS["gold"]}
-
-
-def near(texts: dict[str, str], others: dict[str, str], similar: float = SIMILAR) -> list[tuple[str, str]]:
-    """Ids of `texts` and of `others` whose sentences are alike or nearly so."""
-    count = pytest.importorskip("sklearn.feature_extraction.text").CountVectorizer(analyzer=grams, binary=True)
-    there = count.fit_transform(others.values())
-    common = (count.transform(texts.values()) @ there.T).tocoo()
-    own, known = (np.array([len(grams(t)) for t in some.values()]) for some in (texts, others))
-    alike = common.data >= similar * (own[common.row] + known[common.col] - common.data)
-    ids = list(texts), list(others)
-    return [(ids[0][i], ids[1][j]) for i, j in zip(common.row[alike], common.col[alike], strict=True)]
 
 
 def texts(part: str) -> dict[str, str]:

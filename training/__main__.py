@@ -57,7 +57,7 @@ def main() -> None:
             return
     evaluate.run(config, *(work / done for done in ("prepared", "trained", "lexical", "calibrated", "exported", "evaluated")))
     if args.promote:
-        print("current bundle:", promote.run(work / "evaluated", work / "exported", args.models))
+        print("current bundle:", promote.run(work / "evaluated", args.models))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ def run(config: dict, prepared: Path, trained: Path, lexical: Path, calibrated: 
         facts |= {"train_seconds": before[trained]["seconds"], "data_digest": before[prepared]["fingerprint"]}
         for source in (exported / "model.onnx", exported / "tokenizer.json", lexical / FILE, calibrated / "calibration.json"):
             shutil.copy(source, out / source.name)
-        digests = "".join(sha256_file(out / name) for name in ("model.onnx", FILE))
+        shutil.copytree(exported / "checkpoint", out / "checkpoint")
+        digests = "".join(sha256_file(out / name) for name in ("model.onnx", FILE, "calibration.json"))
         bundle_id = f"{config['name']}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
         facts_of_origin = {"base_model": config["base_model"], "config": config, "prepared_digest": facts["data_digest"]}
         seal = partial(write_manifest, out, id=bundle_id, max_tokens=config["max_tokens"], **facts_of_origin)

@@ -1,33 +1,23 @@
-"""Stage `promote`: puts an evaluated bundle and its float checkpoint under models/ and switches models/CURRENT to it, last and at once."""
+"""Stage `promote`: puts an evaluated bundle with its float checkpoint under models/ and makes it current (`svcnorm.registry`)."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
-from svcnorm.bundle import FILES, MANIFEST, open_bundle
+from svcnorm import registry
 
 
-def run(evaluated: Path, exported: Path, models: Path) -> str:
-    """Returns the bundle's id. Until the last step the old bundle stays current."""
-    bundle = open_bundle(evaluated)
-    part, target = models / f".{bundle.id}.part", models / bundle.id
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for name in (*FILES, MANIFEST, "evaluation.json", "reliability.svg", "flips.tsv"):
-        shutil.copy(evaluated / name, part / name)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
+def run(evaluated: Path, models: Path, **facts: Any) -> str:
+    """Returns the bundle's id. `facts` join the lineage: the data's digest and the commit are in it already."""
+    digest = json.loads((evaluated / "manifest.json").read_text(encoding="utf-8"))["prepared_digest"]
+    stage_files = ("done.json", "fingerprint")
+    return registry.promote(evaluated, models, keep=lambda path: path.name not in stage_files, data=digest, commit=commit(), **facts)
 
-    checkpoint = models / "checkpoint"
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    shutil.copytree(exported / "checkpoint", checkpoint)
-    (checkpoint / "svcnorm.json").write_text(
-        json.dumps({"bundle": bundle.id, "labels_digest": bundle.manifest["labels_digest"]}) + "\n", encoding="utf-8"
-    )
 
-    current = models / "CURRENT.part"
-    current.write_text(bundle.id + "\n", encoding="utf-8")
-    current.replace(models / "CURRENT")
-    return bundle.id
+def commit() -> str | None:
+    """The commit of the source that is run, with a + if files differ from it; `None` outside a repository."""
+    found = subprocess.run(["git", "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None

@@ -98,11 +98,12 @@ def test_the_float_checkpoint_loads_without_code_of_ours(run):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     work, _, _ = run
-    model = AutoModelForSequenceClassification.from_pretrained(work / "models" / "checkpoint")
+    bundle = work / "models" / (work / "models" / "CURRENT").read_text().strip()
+    model = AutoModelForSequenceClassification.from_pretrained(bundle / "checkpoint")
     assert type(model) is BertForSequenceClassification
     assert [model.config.id2label[i] for i in range(len(NAMES))] == list(NAMES)
     assert model.config.problem_type == "multi_label_classification"
-    tokens = AutoTokenizer.from_pretrained(work / "models" / "checkpoint")("您好", return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(bundle / "checkpoint")("您好", return_tensors="pt")
     assert model(**tokens).logits.shape == (1, len(NAMES))
 
 
