@@ -36,8 +36,8 @@ def test_labels_with_next_to_nothing_to_learn_from_are_named():
 
 
 def test_what_stands_in_held_out_data_too_is_leakage_even_with_a_word_changed():
-    held = [example("请问您还有别的业务问题需要咨询吗", id="h1"), example("好的", id="h2")]
-    assert leakage([example("请问一下您还有别的业务问题需要咨询吗？", id="a"), example("好的", id="b")], held) == [["a", "h1"]]
+    held = [example("我这边帮您把上个月多扣的流量费退回到原来的账户里", id="h1"), example("好的", id="h2")]
+    assert leakage([example("我这边帮您把上个月多扣的流量费退回原来的账户里。", id="a"), example("好的", id="b")], held) == [["a", "h1"]]
     assert leakage([], held) == []
 
 

@@ -54,12 +54,13 @@ def threshold(p: np.ndarray, true: np.ndarray, target_precision: float | None) -
 
 
 def fit(logits: np.ndarray, true: np.ndarray, taboo_precision: float) -> Calibration:
-    """Calibration from held-back logits and 0/1 labels. Shape of both: (n, len(LABELS))."""
+    """Calibration from held-back logits and labels, 0, 1 or NaN for unknown. Shape of both: (n, len(LABELS))."""
     rows = []
     for i, label in enumerate(LABELS):
-        slope, offset = platt(logits[:, i], true[:, i])
-        p = 1 / (1 + np.exp(-(slope * logits[:, i] + offset)))
-        cut = threshold(p, true[:, i], taboo_precision if label.taboo else None)
+        known = ~np.isnan(true[:, i])
+        logit, so = logits[known, i], true[known, i]
+        slope, offset = platt(logit, so)
+        cut = threshold(1 / (1 + np.exp(-(slope * logit + offset))), so, taboo_precision if label.taboo else None)
         rows.append((slope, offset, cut, WITH_RULE * cut, BAND[0] * cut, cut + BAND[1] * (1 - cut)))
     return Calibration(*(np.array(column, np.float32) for column in zip(*rows, strict=True)))
 
@@ -100,6 +101,7 @@ def run(config: dict, prepared: Path, trained: Path, lexical: Path, out: Path) -
         true, target = saved["labels"], config["taboo_precision"]
         calibration = fit(logits, true, target)
         p, decided = cross_fitted(logits, true, held["author"], target)
+        true = np.nan_to_num(true)
         rates = measured(decided, true, np.array(held["in_call"]))
         content = {**calibration.to_dict(), "measured": rates}
         (out / "calibration.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

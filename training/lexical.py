@@ -26,14 +26,15 @@ def matrix(texts: list[str], size: int) -> csr_matrix:
 
 
 def fit(texts: list[str], true: np.ndarray, *, size: int, weight: float, c: float) -> Lexical:
-    """Fitted to 0/1 labels, shape (len(texts), len(LABELS)), and scaled by `weight`, its say beside the network's logits.
+    """Fitted to labels, 0, 1 or NaN for unknown, shape (len(texts), len(LABELS)), and scaled by `weight`, its say beside the network's logits.
 
     A label that all texts have, or none, gets no weights and no intercept.
     """
     x, coefficients, intercepts = matrix(texts, size), np.zeros((true.shape[1], size)), np.zeros(true.shape[1])
     for j, column in enumerate(true.T):
-        if 0 < column.sum() < len(column):
-            model = LogisticRegression(C=c, solver="liblinear").fit(x, column)
+        known = ~np.isnan(column)
+        if 0 < column[known].sum() < known.sum():
+            model = LogisticRegression(C=c, solver="liblinear").fit(x[known], column[known] > 0)
             coefficients[j], intercepts[j] = weight * model.coef_[0], weight * model.intercept_[0]
     scale = np.abs(coefficients).max(axis=1).clip(1e-9) / 127
     return Lexical(
@@ -50,6 +51,8 @@ def run(config: dict, prepared: Path, out: Path) -> None:
         data = load_from_disk(str(prepared / "dataset"), keep_in_memory=True)
         train, held = data["train"], data["held"]
         size, weight, c = (config[k] for k in TAKES)
-        made = fit(list(train["text"]), np.array(train["labels"]) > 0, size=size, weight=weight, c=c)
+        made = fit(list(train["text"]), np.array(train["labels"], float), size=size, weight=weight, c=c)
         made.save(out / FILE)
-        done["lexical_macro_ap"] = round(macro_average_precision(made.logits(list(held["text"])), np.array(held["labels"])), 4)
+        done["lexical_macro_ap"] = round(
+            macro_average_precision(made.logits(list(held["text"])), np.nan_to_num(np.array(held["labels"], float))), 4
+        )

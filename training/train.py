@@ -48,12 +48,18 @@ TAKES = (
     "noise_strength",
     "layer_decay",
     "fold",
+    "new_head",
 )
 FOLDS = (("您", "你"), ("[0-9]", "1"))  # what the tokenizer takes for one thing: the labels do not hang on it (docs/labels.md, rule 10)
 
 
 def load_model(base: str | Path, config: dict) -> torch.nn.Module:
-    """The base with a fresh multi-label head, cut down to the layers of the configuration (a number: the lowest; a list: those)."""
+    """The base with a fresh multi-label head, cut down to the layers of the configuration (a number: the lowest; a list: those).
+
+    Without `new_head` the base is a checkpoint of ours, taken as it is; labels that it does not know yet get columns of their own.
+    """
+    if not config["new_head"]:
+        return widen_head(AutoModelForSequenceClassification.from_pretrained(base))
     names = dict(enumerate(NAMES))
     model = AutoModelForSequenceClassification.from_pretrained(
         base, num_labels=len(NAMES), problem_type="multi_label_classification", id2label=names, label2id={v: k for k, v in names.items()},
@@ -67,6 +73,21 @@ def load_model(base: str | Path, config: dict) -> torch.nn.Module:
     if config["pooling_layer"] and hasattr(model, "bert"):
         model.bert.encoder.layer.append(mean_layer(model.bert.encoder.layer[-1], model.config))
         model.config.num_hidden_layers += 1
+    return model
+
+
+@torch.no_grad()
+def widen_head(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with a column for each of `LABELS`: its own, which must be the first of them, as they are, and new ones near zero."""
+    known, old = [model.config.id2label[i] for i in range(model.config.num_labels)], model.classifier
+    if known != list(NAMES[: len(known)]):
+        raise SystemExit(f"the checkpoint has the labels {', '.join(known)}; they must be the first of {', '.join(NAMES)}")
+    model.classifier = torch.nn.Linear(old.in_features, len(NAMES))
+    torch.nn.init.normal_(model.classifier.weight, std=0.02)
+    model.classifier.bias.fill_(-4.0)  # as rare as labels are
+    model.classifier.weight[: len(known)], model.classifier.bias[: len(known)] = old.weight, old.bias
+    model.config.id2label = dict(enumerate(NAMES))
+    model.config.label2id = {name: i for i, name in enumerate(NAMES)}
     return model
 
 
@@ -147,6 +168,13 @@ class HeadTrainer(Trainer):
         finally:
             self.data_collator = plain
 
+    def compute_loss(self, model: torch.nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch=None):
+        """Binary cross-entropy over the labels that are known: NaN is one that nobody has looked for in that sentence."""
+        outputs = model(**{k: v for k, v in inputs.items() if k != "labels"})
+        known = ~inputs["labels"].isnan()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs.logits[known], inputs["labels"][known])
+        return (loss, outputs) if return_outputs else loss
+
     def rate(self, name: str) -> float:
         """Learning rate of a parameter as a share of the configuration's: the head's is higher, each layer's lower than the next one's."""
         if "encoder" not in name and "embeddings" not in name:
@@ -196,9 +224,10 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
         sized = sized.select_columns(["text", "labels", "length"])
         plain = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=0, strength=0)
         noisy = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=config["noise"], strength=config["noise_strength"])
-        first = sized["train"].select(range(min(1024, len(sized["train"])))).to_list()
-        start = [plain(first[i : i + 32]) for i in range(0, len(first), 32)]
-        start_head(model, start, np.array(data["train"]["labels"]).mean(0))
+        if config["new_head"]:
+            first = sized["train"].select(range(min(1024, len(sized["train"])))).to_list()
+            start = [plain(first[i : i + 32]) for i in range(0, len(first), 32)]
+            start_head(model, start, np.nanmean(np.array(data["train"]["labels"], float), axis=0))
         arguments = TrainingArguments(
             output_dir=str(out / "run"), num_train_epochs=config["epochs"], learning_rate=config["learning_rate"], weight_decay=config["weight_decay"],
             per_device_train_batch_size=config["batch_size"], per_device_eval_batch_size=128, warmup_steps=config["warmup"], lr_scheduler_type="linear",
@@ -206,7 +235,7 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
             logging_steps=50, report_to=[], dataloader_pin_memory=False, remove_unused_columns=False, length_column_name="length")  # fmt: skip
 
         def metrics(output) -> dict[str, float]:
-            logits, true = output.predictions, output.label_ids
+            logits, true = output.predictions, np.nan_to_num(output.label_ids)
             return {**multilabel_f1(logits > 0, true), "macro_ap": macro_average_precision(logits, true)}
 
         trainer = HeadTrainer(model, arguments, train_dataset=sized["train"], eval_dataset=sized["held"], data_collator=plain, compute_metrics=metrics,

@@ -266,7 +266,7 @@ def test_a_hub_name_is_passed_on_to_from_pretrained(monkeypatch):
         )
 
     monkeypatch.setattr(train.AutoModelForSequenceClassification, "from_pretrained", from_pretrained)
-    model = train.load_model("hfl/rbt3", {"layers": 2, "pooling_layer": True, "dropout": 0.1})
+    model = train.load_model("hfl/rbt3", {"layers": 2, "pooling_layer": True, "new_head": True, "dropout": 0.1})
     assert asked == [("hfl/rbt3", 31)]
     assert len(model.bert.encoder.layer) == model.config.num_hidden_layers == 3
 
@@ -294,7 +294,7 @@ def test_the_pooling_layer_starts_as_a_mean_over_the_tokens():
 
 
 def test_the_head_learns_faster_and_each_layer_slower_than_the_next(tiny_base, tmp_path):
-    config = {"layers": 2, "pooling_layer": True, "dropout": 0.0}
+    config = {"layers": 2, "pooling_layer": True, "new_head": True, "dropout": 0.0}
     model = train.load_model(tiny_base, config)
     arguments = train.TrainingArguments(output_dir=str(tmp_path), learning_rate=0.1, weight_decay=0.5, report_to=[])
     trainer = train.HeadTrainer(model, arguments, head_factor=10, layer_decay=0.5, train_collator=None)
