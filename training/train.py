@@ -59,7 +59,7 @@ def load_model(base: str | Path, config: dict) -> torch.nn.Module:
     Without `new_head` the base is a checkpoint of ours, taken as it is; labels that it does not know yet get columns of their own.
     """
     if not config["new_head"]:
-        return widen_head(AutoModelForSequenceClassification.from_pretrained(base))
+        return widen_head(AutoModelForSequenceClassification.from_pretrained(base, dtype=torch.float32))
     names = dict(enumerate(NAMES))
     model = AutoModelForSequenceClassification.from_pretrained(
         base, num_labels=len(NAMES), problem_type="multi_label_classification", id2label=names, label2id={v: k for k, v in names.items()},
