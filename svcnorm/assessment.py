@@ -35,7 +35,7 @@ FORMAT = 1  # of evaluation.json; raised when a field changes its meaning or goe
 SOURCES: tuple[str, ...] = get_args(Source)
 CURVE_POINTS = 50
 SLICE_VALUES = (2, 40)  # a field of the data becomes a slice by itself if it has this many different values
-FIGURES = ("micro_f1", "macro_f1", "taboo_precision", "taboo_recall", "label_f1", *NAMES)  # what a gate can name
+FIGURES = ("micro_f1", "macro_f1", "taboo_precision", "taboo_recall", "label_f1", "contrast", *NAMES)  # what a gate can name
 LENGTHS = ((10, "1–10"), (30, "11–30"), (10**9, "> 30"))
 
 

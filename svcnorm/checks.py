@@ -50,6 +50,21 @@ def sides(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [case[side] for side in SIDES] if "first" in case else [case]
 
 
+def judge_cases(cases: Sequence[Mapping[str, Any]], label: Labeller) -> list[dict[str, Any]]:
+    """What a model makes of each case: "capability", "right", "passed" (as `check_cases` counts them), "same_labels" (a pair with the same ones)."""
+    given = iter([frozenset(x) for x in label([side["text"] for case in cases for side in sides(case)])])
+    rows = []
+    for case in cases:
+        own = sides(case)
+        said, true = [next(given) for _ in own], [frozenset(side["labels"]) for side in own]
+        differ = true[0] ^ true[-1] if len(own) == 2 else true[0] | said[0]
+        passed = [s & differ for s in said] == [t & differ for t in true] if differ or len(own) == 1 else said[0] == said[1]
+        rows.append(
+            {"capability": case["capability"], "right": said == true, "passed": passed, "same_labels": not differ and len(own) == 2}
+        )
+    return rows
+
+
 def check_cases(cases: Iterable[Mapping[str, Any]], label: Labeller) -> dict[str, dict[str, Any]]:
     """By capability: how many cases there are, how many have every set wholly right, and how many have what they test right.
 
@@ -57,18 +72,13 @@ def check_cases(cases: Iterable[Mapping[str, Any]], label: Labeller) -> dict[str
     every label which only one of them has is there or not as it should be; of a pair with the same labels, that both get the same
     ones, right or wrong. "same_labels": whether the capability's cases are pairs of that last kind.
     """
-    cases = list(cases)
-    given = iter([frozenset(x) for x in label([side["text"] for case in cases for side in sides(case)])])
     found: dict[str, dict[str, Any]] = {}
-    for case in cases:
-        own = sides(case)
-        said, true = [next(given) for _ in own], [frozenset(side["labels"]) for side in own]
-        differ = true[0] ^ true[-1] if len(own) == 2 else true[0] | said[0]
-        row = found.setdefault(case["capability"], {"cases": 0, "right": 0, "passed": 0, "same_labels": not differ and len(own) == 2})
+    for case in judge_cases(list(cases), label):
+        row = found.setdefault(case["capability"], {"cases": 0, "right": 0, "passed": 0, "same_labels": True})
         row["cases"] += 1
-        row["right"] += said == true
-        row["passed"] += [s & differ for s in said] == [t & differ for t in true] if differ or len(own) == 1 else said[0] == said[1]
-        row["same_labels"] = row["same_labels"] and not differ
+        row["right"] += case["right"]
+        row["passed"] += case["passed"]
+        row["same_labels"] = row["same_labels"] and case["same_labels"]
     return found
 
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import click
 
-from svcnorm import __version__, assessment, registry
+from svcnorm import __version__, registry
 from svcnorm.assessment import read_gates
 from svcnorm.bundle import Bundle, models_dir, open_bundle, sha256_file
 from svcnorm.calls import CallAudit, audit, read_calls
 from svcnorm.checks import check_cases, read_cases, shipped_cases, sides, under_noise
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
-from svcnorm.examples import Example, not_utf8, read_examples, read_rows, write_rows, write_text
+from svcnorm.examples import Example, not_utf8, read_examples, read_rows
 from svcnorm.labels import LABELS
 from svcnorm.norms import Judgement, Norm, covered
 from svcnorm.norms import names as norm_names
-from svcnorm.report import percent, render
+from svcnorm.report import percent, write_evaluation
 from svcnorm.results import Prediction, Sentence
 from svcnorm.rulestats import norm_changes, rule_statistics
 from svcnorm.terminal import (
@@ -256,21 +256,11 @@ def evaluate_command(
     rules = read_gates(gates or Path(str(files("svcnorm") / "gates.yaml"))) if other else []
     problems: list[str] = []
     examples = list(read_examples(data, problems.append))
-    new = assessment.measure(load_classifier(model, norm, rules_only), progress(examples))
-    found = assessment.describe(new, fields=fields or None)
-    found["data"] = {"path": str(data), "sha256": sha256_file(data), "skipped": len(problems)}
-    comparison = None
-    if other:
-        old = assessment.measure(load_classifier(None if other == "rules" else other, norm, other == "rules"), progress(examples))
-        comparison = assessment.compare(old, new)
-        comparison["gates"] = assessment.check_gates(rules, comparison)
-    wrong = assessment.errors(new)
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "report.html", render(found, wrong, comparison, title=f"svcnorm · {data.name}"))
-    write_rows(out / "errors.jsonl", wrong)
-    if comparison:
-        write_text(out / "comparison.json", to_json(comparison, indent=1) + "\n")
-    write_text(out / "evaluation.json", to_json(found, indent=1) + "\n")
+    origin = {"path": str(data), "sha256": sha256_file(data), "skipped": len(problems)}
+    old = load_classifier(None if other == "rules" else other, norm, other == "rules") if other else None
+    found, comparison = write_evaluation(
+        out, progress(examples), load_classifier(model, norm, rules_only), old, gates=rules, fields=fields or None, origin=origin
+    )
     shown = {
         "micro_f1": found["micro_f1"],
         "macro_f1": found["macro_f1"],

@@ -96,10 +96,13 @@ def read_examples(path: Path, on_problem: Callable[[str], object] = raise_proble
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Write objects as JSONL, all of them or nothing: the old file stays until the new one is complete. Returns the number of rows."""
+    """Write objects as JSONL, all of them or nothing: the old file stays until the new one is complete. Returns the number of rows.
+
+    A lone surrogate, which UTF-8 cannot hold, becomes a question mark.
+    """
     part = path.with_name(path.name + ".part")
     n = 0
-    with part.open("w", encoding="utf-8") as f:
+    with part.open("w", encoding="utf-8", errors="replace") as f:
         for row in rows:
             f.write(json.dumps(row, ensure_ascii=False) + "\n")
             n += 1

@@ -64,6 +64,25 @@ def results(classifier: Classifier, gold: list[Example]) -> tuple[dict[str, Any]
     return {way: by_part(gold, labels) for way, labels in predicted.items()}, predicted["both"]
 
 
+def fill(name: str, exported: Path, lexical: Path, calibrated: Path, out: Path) -> str:
+    """Puts a bundle's files, but the card and the manifest, and its float checkpoint into `out`. Returns its id, which says what decides."""
+    for source in (exported / "model.onnx", exported / "tokenizer.json", lexical / FILE, calibrated / "calibration.json"):
+        shutil.copy(source, out / source.name)
+    shutil.copytree(exported / "checkpoint", out / "checkpoint", dirs_exist_ok=True)
+    digests = "".join(sha256_file(out / part) for part in ("model.onnx", FILE, "calibration.json"))
+    return f"{name}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
+
+
+def seal(config: dict, exported: Path, lexical: Path, calibrated: Path, out: Path, *, card: str, **facts: Any) -> Path:
+    """A bundle without the measurements of `run`: for one that is judged elsewhere. Returns `out`."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    bundle_id = fill(config["name"], exported, lexical, calibrated, out)
+    (out / "README.md").write_text(f"# {bundle_id}\n\n{card}", encoding="utf-8")
+    write_manifest(out, id=bundle_id, max_tokens=config["max_tokens"], base_model=config["base_model"], config=config, **facts)
+    return out
+
+
 def run(config: dict, prepared: Path, trained: Path, lexical: Path, calibrated: Path, exported: Path, out: Path) -> None:
     gold, pairs_file = Path(config["gold"]), Path(config["contrast"])
     files = [prepared / "dataset", exported / "model.onnx", lexical / FILE, calibrated / "calibration.json", gold, pairs_file, RULES]
@@ -73,12 +92,8 @@ def run(config: dict, prepared: Path, trained: Path, lexical: Path, calibrated: 
         before = {f: json.loads((f / "done.json").read_text(encoding="utf-8")) for f in (prepared, trained, lexical, calibrated, exported)}
         facts: dict[str, Any] = {k: v for content in before.values() for k, v in content.items()}
         facts |= {"train_seconds": before[trained]["seconds"], "data_digest": before[prepared]["fingerprint"]}
-        for source in (exported / "model.onnx", exported / "tokenizer.json", lexical / FILE, calibrated / "calibration.json"):
-            shutil.copy(source, out / source.name)
-        shutil.copytree(exported / "checkpoint", out / "checkpoint")
-        digests = "".join(sha256_file(out / name) for name in ("model.onnx", FILE, "calibration.json"))
-        bundle_id = f"{config['name']}-{hashlib.sha256(digests.encode()).hexdigest()[:8]}"
         facts_of_origin = {"base_model": config["base_model"], "config": config, "prepared_digest": facts["data_digest"]}
+        bundle_id = fill(config["name"], exported, lexical, calibrated, out)
         seal = partial(write_manifest, out, id=bundle_id, max_tokens=config["max_tokens"], **facts_of_origin)
         (out / "README.md").write_text("", encoding="utf-8")
         seal()
