@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from svcnorm.bundle import open_bundle
 from svcnorm.errors import BundleError, SvcnormError
 from svcnorm.fusion import fuse
-from svcnorm.model import OnnxScorer, Scorer
+from svcnorm.model import CachedScorer, OnnxScorer, Scorer
 from svcnorm.norms import Norm
 from svcnorm.results import Prediction, Sentence, Span
 from svcnorm.text import check_text, split
+
+CACHE = 20_000  # some 5 MB
 
 
 class Classifier:
@@ -33,18 +35,20 @@ class Classifier:
     @classmethod
     def load(
         cls, model: str | PathLike[str] | None = None, *, norm: str | PathLike[str] | Norm = "base",
-        on_missing_model: Literal["error", "rules"] = "error", threads: int | None = None,
+        on_missing_model: Literal["error", "rules"] = "error", threads: int | None = None, cache: int = CACHE,
     ) -> Classifier:  # fmt: skip
         """A classifier over a bundle (`None`: the shipped one; else a path, or an id in models/) and a norm (a name, a path, or a `Norm`).
 
         A model that cannot be loaded is a `BundleError`, unless `on_missing_model="rules"` asks for rules alone in that case; then
-        every result says so by `model=None`. `threads`: of ONNX Runtime; `None`: all cores.
+        every result says so by `model=None`. `threads`: of ONNX Runtime; `None`: all cores. `cache`: how many sentences' probabilities
+        are remembered; 0: none.
         """
         if on_missing_model not in ("error", "rules"):
             raise SvcnormError(f"on_missing_model is 'error' or 'rules', got {on_missing_model!r}")
         loaded = norm if isinstance(norm, Norm) else Norm.load(norm)
         try:
-            return cls(OnnxScorer(open_bundle(model), threads=threads), loaded)
+            scorer = OnnxScorer(open_bundle(model), threads=threads)
+            return cls(CachedScorer(scorer, cache) if cache else scorer, loaded)
         except BundleError:
             if on_missing_model == "error":
                 raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +27,34 @@ class Scorer(Protocol):
     def probabilities(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
         """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
         ...
+
+
+class CachedScorer:
+    """A scorer that remembers the sentences it has seen: calls repeat themselves. Safe to call from several threads if the scorer is.
+
+    `size`: sentences remembered, the last used ones; each takes some hundred bytes. What it answers is what the scorer would answer.
+    """
+
+    def __init__(self, scorer: Scorer, size: int):
+        self.id, self.calibration, self._scorer, self._size = scorer.id, scorer.calibration, scorer, size
+        self._rows: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._lock = Lock()
+
+    def probabilities(self, sentences: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
+        """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
+        keys = [normalise(s) for s in sentences]
+        with self._lock:
+            found = {key: self._rows[key] for key in keys if key in self._rows}
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        # a copy of each row: a view would keep the whole batch in memory
+        found |= {key: row.copy() for key, row in zip(missing, self._scorer.probabilities(missing, batch_size), strict=True)}
+        with self._lock:
+            for key in dict.fromkeys(keys):
+                self._rows[key] = found[key]
+                self._rows.move_to_end(key)
+            while len(self._rows) > self._size:
+                self._rows.popitem(last=False)
+        return np.stack([found[key] for key in keys]) if keys else np.zeros((0, len(LABELS)), np.float32)
 
 
 class OnnxScorer:
