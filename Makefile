@@ -35,6 +35,18 @@ benchmark: $(VENV)/.dev  ## docs/benchmark.md: svcnorm beside its peers, quality
 	$(BIN)/python -m training.base --out build/encoder
 	$(BIN)/python -m benchmarks.peers
 
+retrain: $(VENV)/.dev  ## docs/retraining.md: DATA="new.jsonl …" [TEST=held_out.jsonl] [ARGS=--promote]
+	$(BIN)/python -m training.retrain --data $(DATA) $(if $(TEST),--test $(TEST)) $(ARGS)
+
+new-customer: $(VENV)/.dev  ## docs/new-customer.md: retraining on a simulated customer (half an hour)
+	$(BIN)/python -m scripts.new_customer
+
+selection: $(VENV)/.dev  ## docs/selection.md: what picking sentences to label is worth over chance
+	$(BIN)/python -m scripts.selection_simulation
+
+screenshots: $(VENV)/.dev  ## docs/report-wide.png, docs/report-phone.png: the report of the shipped model (needs Chromium)
+	$(BIN)/python -m scripts.screenshots
+
 learning-curve: $(VENV)/.dev  ## docs/learning-curve.md: what more sentences bring, and of what kind (an hour)
 	$(BIN)/python -m scripts.learning_curve
 
@@ -61,4 +73,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures benchmark learning-curve data-report generated clean
+.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean

@@ -15,7 +15,7 @@ IMPORT = "import time; t = time.perf_counter(); import svcnorm; print(time.perf_
 FIRST = "import time; t = time.perf_counter(); import svcnorm; svcnorm.Classifier.load().predict('您好'); print(time.perf_counter() - t)"
 
 MEMORY = """import svcnorm
-c = svcnorm.Classifier.load()
+c = svcnorm.Classifier.load(cache=0)
 list(c.predict_many(["您好，这边帮您查询一下，请您稍等好吗？"] * 640))
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS")))"""
 
@@ -33,7 +33,7 @@ def main() -> None:
     from svcnorm.bundle import open_bundle
     from svcnorm.examples import read_rows
 
-    classifier = Classifier.load(threads=1)
+    classifier = Classifier.load(threads=1, cache=0)
     times = []
     for i in range(600):
         start = time.perf_counter()
@@ -50,7 +50,7 @@ def main() -> None:
         row["text"] for path in sorted(Path("data/gold").glob("*.jsonl")) for _, row in read_rows(path) if row.get("role") != "customer"
     ]
     for threads in (1, 2):
-        bulk = Classifier.load(threads=threads)
+        bulk = Classifier.load(threads=threads, cache=0)
         rates = []
         for _ in range(3):
             start = time.perf_counter()
