@@ -35,6 +35,9 @@ benchmark: $(VENV)/.dev  ## docs/benchmark.md: svcnorm beside its peers, quality
 	$(BIN)/python -m training.base --out build/encoder
 	$(BIN)/python -m benchmarks.peers
 
+service-figures: $(VENV)/.dev  ## docs/service-figures.md: svcnorm serve beside predict_many, 32 clients at once (three minutes)
+	$(BIN)/python -m benchmarks.service
+
 learning-curve: $(VENV)/.dev  ## docs/learning-curve.md: what more sentences bring, and of what kind (an hour)
 	$(BIN)/python -m scripts.learning_curve
 
@@ -61,4 +64,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures benchmark learning-curve data-report generated clean
+.PHONY: help demo setup test check train promote figures benchmark service-figures learning-curve data-report generated clean
