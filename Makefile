@@ -47,6 +47,9 @@ selection: $(VENV)/.dev  ## docs/selection.md: what picking sentences to label i
 screenshots: $(VENV)/.dev  ## docs/report-wide.png, docs/report-phone.png: the report of the shipped model (needs Chromium)
 	$(BIN)/python -m scripts.screenshots
 
+service-figures: $(VENV)/.dev  ## docs/service-figures.md: svcnorm serve beside predict_many, 32 clients at once (three minutes)
+	$(BIN)/python -m benchmarks.service
+
 learning-curve: $(VENV)/.dev  ## docs/learning-curve.md: what more sentences bring, and of what kind (an hour)
 	$(BIN)/python -m scripts.learning_curve
 
@@ -73,4 +76,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean
+.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean service-figures

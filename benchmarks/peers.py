@@ -387,11 +387,14 @@ def run(only: Sequence[str]) -> dict:
             "start_s": statistics.median(first),
             "peak_mb": max(one["peak_mb"], two["peak_mb"]),
         }
+    return {"format": 1, "machine": machine(), "sentences": len(sentences("gold")[0]), "trained": len(sentences("train")[0]), "peers": rows}
+
+
+def machine() -> dict:
     cpu = next(
         (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
     )
-    return {"format": 1, "machine": {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}, "sentences": len(sentences("gold")[0]),
-            "trained": len(sentences("train")[0]), "peers": rows}  # fmt: skip
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
 
 
 def table(found: dict) -> str:

@@ -18,8 +18,8 @@ from svcnorm.text import normalise
 Status = Literal["passed", "missed", "not_applicable"]
 Role = Literal["agent", "customer", "unknown"]
 
-_ROLE_WORDS = {"坐席": "agent", "客服": "agent", "客户": "customer", "用户": "customer", "未知": "unknown", "": "unknown"}
-_CALL_KEYS, _ROLE_KEYS = ("call_id", "call", "id"), ("role", "speaker")
+ROLE_WORDS = {"坐席": "agent", "客服": "agent", "客户": "customer", "用户": "customer", "未知": "unknown", "": "unknown"}
+CALL_KEYS, ROLE_KEYS = ("call_id", "call", "id"), ("role", "speaker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,21 @@ class CallAudit:
                 "steps": [s.to_dict() for s in self.steps], "breaches": [{"turn": i, **f.to_dict()} for i, f in self.breaches]}  # fmt: skip
 
 
-def audit(call: Call, classifier: Classifier) -> CallAudit:
+def audit(call: Call, classifier: Classifier, predictions: Iterable[Prediction] | None = None) -> CallAudit:
     """Label the agent's turns and check the norm's steps.
+
+    `predictions`: of the turns that are not the customer's, in their order, where the classifier has made them already.
 
     A step that had no occasion (no hold to apologise for, no thanks to answer) is `not_applicable`. Turns of unknown role get the
     benefit of the doubt: they are labelled and may pass a step, but never breach one.
     """
     spoken = [i for i, t in enumerate(call.turns) if t.role != "customer"]
-    labelled = dict(zip(spoken, classifier.predict_many(call.turns[i].text for i in spoken), strict=True))
-    predictions = tuple(labelled.get(i) for i in range(len(call.turns)))
-    steps = tuple(_check(step, call, predictions) for step in classifier.norm.steps)
-    return CallAudit(call, predictions, steps, classifier.norm.name, classifier.model, classifier.norm.version)
+    if predictions is None:
+        predictions = classifier.predict_many(call.turns[i].text for i in spoken)
+    labelled = dict(zip(spoken, predictions, strict=True))
+    by_turn = tuple(labelled.get(i) for i in range(len(call.turns)))
+    steps = tuple(_check(step, call, by_turn) for step in classifier.norm.steps)
+    return CallAudit(call, by_turn, steps, classifier.norm.name, classifier.model, classifier.norm.version)
 
 
 def _check(step: Step, call: Call, predictions: tuple[Prediction | None, ...]) -> StepResult:
@@ -147,13 +151,13 @@ def read_calls(path: Path, on_problem: Callable[[str], object] = raise_problem) 
     seen: set[str] = set()
     for number, row in rows:
         try:
-            call_id = str(next((row[k] for k in _CALL_KEYS if row.get(k) not in (None, "")), ""))
+            call_id = str(next((row[k] for k in CALL_KEYS if row.get(k) not in (None, "")), ""))
             if "turns" in row:
                 if not isinstance(row["turns"], list):
                     raise DataError(f"'turns' must be a list of objects with role and text, got {type(row['turns']).__name__}")
                 whole = tuple(_turn(t) for t in row["turns"])
             elif not call_id:
-                raise DataError(f"a turn needs the id of its call in one of {', '.join(_CALL_KEYS)}")
+                raise DataError(f"a turn needs the id of its call in one of {', '.join(CALL_KEYS)}")
             else:
                 whole, turn = None, _turn(row)
         except DataError as e:
@@ -179,10 +183,10 @@ def read_calls(path: Path, on_problem: Callable[[str], object] = raise_problem) 
 def _turn(row: Any) -> Turn:
     if not isinstance(row, dict):
         raise DataError(f"a turn is an object with role and text, got {type(row).__name__}")
-    word = next((row[k] for k in _ROLE_KEYS if k in row), None)
-    role = _ROLE_WORDS.get(word, word) if isinstance(word, str) else word
+    word = next((row[k] for k in ROLE_KEYS if k in row), None)
+    role = ROLE_WORDS.get(word, word) if isinstance(word, str) else word
     if role not in ROLES:
-        raise DataError(f"unknown role {word!r}: expected {', '.join(ROLES)} or {', '.join(w for w in _ROLE_WORDS if w)}")
+        raise DataError(f"unknown role {word!r}: expected {', '.join(ROLES)} or {', '.join(w for w in ROLE_WORDS if w)}")
     if not isinstance(row.get("text"), str):
         raise DataError(f"'text' of a turn must be a string, got {row.get('text')!r}")
     return Turn(role, row["text"])

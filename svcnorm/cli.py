@@ -40,6 +40,8 @@ from svcnorm.terminal import (
     to_json,
 )
 
+_COUNT = click.IntRange(1)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
@@ -111,6 +113,31 @@ def audit_command(file: Path, form: str, norm: str, model: str | None, rules_onl
         for a in audits:
             _print_audit(say, a)
     report_problems(problems)
+
+
+@main.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@norm_option
+@model_option
+@rules_option
+@click.option(
+    "--max-wait-ms", type=click.FloatRange(0), default=5, show_default=True, help="How long a text waits for others to share its batch."
+)
+@click.option("--max-batch", type=_COUNT, default=32, show_default=True, help="Texts that are labelled together.")
+@click.option("--max-queue", type=_COUNT, default=2000, show_default=True, help="Texts accepted and not answered; beyond it 503.")
+@click.option("--max-body", type=_COUNT, default=1 << 20, show_default=True, help="Bytes of a request's body.")
+@click.option("--max-chars", type=_COUNT, default=5000, show_default=True, help="Characters of a text.")
+@click.option("--max-texts", type=_COUNT, default=1000, show_default=True, help="Texts of a request, or turns of a call.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), default=30, show_default=True, help="Seconds until a request is given up."
+)
+@handled
+def serve_command(host: str, port: int, norm: str, model: str | None, rules_only: bool, **limits: Any) -> None:
+    """Answer over HTTP: /predict, /predict_many, /audit, /health, /version, /openapi.json (docs/service.md)."""
+    from svcnorm.serve import Limits, serve
+
+    serve(load_classifier(model, norm, rules_only), host, port, Limits(**limits))
 
 
 @main.command()

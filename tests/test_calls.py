@@ -176,3 +176,11 @@ def test_the_examples_are_complete_calls(classifier):
         (one,) = read_calls(file)
         assert {t.role for t in one.turns} == {"agent", "customer"}
         assert len(audit(one, classifier).predictions) == len(one.turns) >= 14
+
+
+def test_predictions_that_are_made_already_are_audited_as_they_are(ours):
+    made = call("A您好", "C我要投诉", "A没办法")
+    predictions = list(ours.predict_many(["您好", "没办法"]))
+    assert audit(made, Classifier.from_rules(norm=ours.norm), predictions).predictions == audit(made, ours).predictions
+    with pytest.raises(ValueError, match="shorter"):
+        audit(made, ours, predictions[:1])

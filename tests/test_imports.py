@@ -16,7 +16,8 @@ LAYERS = [
     {"model", "fusion"},
     {"classifier"},
     {"calls", "assessment"},
-    {"rulestats", "report", "terminal"},
+    {"rulestats", "report", "terminal", "schema", "batches"},
+    {"serve"},
     {"cli"},
     {"__main__"},
 ]
