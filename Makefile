@@ -35,6 +35,14 @@ benchmark: $(VENV)/.dev  ## docs/benchmark.md: svcnorm beside its peers, quality
 	$(BIN)/python -m training.base --out build/encoder
 	$(BIN)/python -m benchmarks.peers
 
+spark-test: $(VENV)/.dev  ## the tests that need Spark (Java 17; pyspark, 490 MB, is not in the development install)
+	$(PIP) install -c constraints.txt -e '.[spark]'
+	$(BIN)/python -m pytest tests/test_spark.py
+
+spark-benchmark: $(VENV)/.dev  ## docs/spark-figures.md: what Spark costs beside predict_many (half an hour)
+	$(PIP) install -c constraints.txt -e '.[spark]'
+	$(BIN)/python -m benchmarks.spark
+
 learning-curve: $(VENV)/.dev  ## docs/learning-curve.md: what more sentences bring, and of what kind (an hour)
 	$(BIN)/python -m scripts.learning_curve
 
@@ -61,4 +69,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures benchmark learning-curve data-report generated clean
+.PHONY: help demo setup test check train promote figures benchmark spark-test spark-benchmark learning-curve data-report generated clean

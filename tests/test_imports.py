@@ -15,7 +15,7 @@ LAYERS = [
     {"checks"},
     {"model", "fusion"},
     {"classifier"},
-    {"calls", "assessment"},
+    {"calls", "assessment", "spark"},
     {"rulestats", "report", "terminal"},
     {"cli"},
     {"__main__"},
