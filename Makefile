@@ -50,6 +50,14 @@ screenshots: $(VENV)/.dev  ## docs/report-wide.png, docs/report-phone.png: the r
 service-figures: $(VENV)/.dev  ## docs/service-figures.md: svcnorm serve beside predict_many, 32 clients at once (three minutes)
 	$(BIN)/python -m benchmarks.service
 
+spark-test: $(VENV)/.dev  ## the tests that need Spark (Java 17; pyspark, 490 MB, is not in the development install)
+	$(PIP) install -c constraints.txt -e '.[spark]'
+	$(BIN)/python -m pytest tests/test_spark.py
+
+spark-benchmark: $(VENV)/.dev  ## docs/spark-figures.md: what Spark costs beside predict_many (half an hour)
+	$(PIP) install -c constraints.txt -e '.[spark]'
+	$(BIN)/python -m benchmarks.spark
+
 learning-curve: $(VENV)/.dev  ## docs/learning-curve.md: what more sentences bring, and of what kind (an hour)
 	$(BIN)/python -m scripts.learning_curve
 
@@ -76,4 +84,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean service-figures
+.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean service-figures spark-test spark-benchmark

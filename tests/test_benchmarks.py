@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-from benchmarks import peers
+from benchmarks import peers, spark
 from svcnorm.labels import NAMES
 
 
@@ -74,3 +74,24 @@ def test_the_load_test_finds_the_answers_of_the_service_equal_to_those_of_predic
     found = service.run(32, 48, 1, [])
     assert (found["errors"], found["other"]) == (0, 0)
     assert "| 0 | 0 |" in service.table(found)
+
+
+def test_the_overhead_of_spark_is_told_against_the_same_number_of_cores():
+    def rates(*values):
+        return {"start_s": 1.0, "first_s": 2.0, "rates": list(values), "rate": float(np.median(values))}
+
+    ways = {
+        "plain-1": rates(100, 90, 110),
+        "plain-2": rates(150),
+        "spark-1": {"start_s": 9.0, "partitions": {"1": rates(80), "4": rates(50)}},
+    }
+    ways["spark-2"] = {"start_s": 9.0, "partitions": {"1": rates(75), "4": rates(200)}}
+    text = spark.table({"machine": {"cpu": "c", "cores": 2, "python": "3"}, "versions": {}, "sentences": 1, "repeats": 3, "ways": ways})
+    assert "| 1 | `predict_many` |  | 100 (90–110) |  | 1.0 | 2.0 |" in text
+    assert [row.split(" | ")[4] for row in text.splitlines() if "| Spark |" in row] == ["25.0", "100.0", "100.0", "-25.0"]
+
+
+def test_as_many_sentences_are_timed_as_are_asked_for_even_more_than_there_are():
+    few, many = spark.sentences(3), spark.sentences(5000)
+    assert (len(few), len(many)) == (3, 5000)
+    assert many[:3] == few

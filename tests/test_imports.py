@@ -15,7 +15,7 @@ LAYERS = [
     {"checks", "registry", "datacheck", "selection"},
     {"model", "fusion"},
     {"classifier"},
-    {"calls", "assessment"},
+    {"calls", "assessment", "spark"},
     {"rulestats", "report", "terminal", "schema", "batches"},
     {"serve"},
     {"cli"},
