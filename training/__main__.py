@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from svcnorm.bundle import locate
 from training import calibrate, evaluate, export, lexical, prepare, promote, train
 
 
@@ -41,6 +42,8 @@ def main() -> None:
         config["base_model"] = args.base_model
     work = args.work or Path("build") / config["name"]
 
+    if config["base_model"] == "current":
+        config["base_model"] = str(locate(None) / "checkpoint")
     base = config["base_model"]
     if base == "build/encoder":
         subprocess.run([sys.executable, "-m", "training.base", "--out", base], check=True)

@@ -57,7 +57,7 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
         "Labels sentences of Chinese call-centre agents with the 31 labels of svcnorm (docs/labels.md). Written by `python -m training` (training/card.py); no number is typed in. Percent; intervals are 95 % bootstrap over calls.", "",
         "## Recipe", "",
         f"Base: {base}, {kept}{', and one layer that starts as mean pooling' if config['pooling_layer'] else ''}. "
-        f"{facts['train']} sentences of data/train (written for this project by many authors, most of them labelled twice: data/README.md) trained, {facts['held']} of other authors "
+        f"{facts['train']} sentences of data/train (written for this project by many authors, each labelled twice: data/README.md) trained, {facts['held']} of other authors "
         f"({', '.join(config['held_out'])}) were held back for calibration, thresholds and every choice. {config['epochs']} epochs, learning rate {config['learning_rate']:g} (× {config['layer_decay']:g} a layer downwards), "
         f"ASR noise on {percent(config['noise'])} % of the sentences, seed {config['seed']}; {facts['train_seconds'] / 60:.0f} minutes on two cores. The whole configuration is in manifest.json. int8.", "",
         f"Beside the network a logistic regression for each label on {config['lexical_size']} hashed n-grams of characters ({bundle.path.joinpath('lexical.npz').stat().st_size / 1e6:.1f} MB, weight {config['lexical_weight']:g}; svcnorm/lexical.py), "
