@@ -3,7 +3,7 @@
     python -m benchmarks.service [--clients 32] [--count N] [--rounds 3] [--out docs] [-- OPTIONS OF svcnorm serve]
 
 Writes service-figures.md and service-figures.json (make service-figures). The server is a process of its own; the clients are in this one. Each
-client keeps its connection and sends one sentence a request; no sentence is sent twice in a round.
+client keeps its connection and sends one sentence a request. No cache helps: bulk has none, and a round's new server sees each sentence once.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ import numpy as np
 
 from benchmarks.peers import ROOT, machine
 
-WARM = 64  # sentences before anything is timed
+WARM = 64  # sentences before anything is timed, and not among the timed
 
 
-def sentences(count: int | None) -> list[str]:
-    """Different sentences of the agents in data/gold, shuffled."""
+def sentences(count: int | None) -> tuple[list[str], list[str]]:
+    """Sentences of the agents in data/gold, shuffled, no two alike: to warm up, and to time."""
     from svcnorm.examples import read_rows
+    from svcnorm.text import normalise
 
     rows = (row for path in sorted((ROOT / "data" / "gold").glob("*.jsonl")) for _, row in read_rows(path))
-    texts = list(dict.fromkeys(row["text"] for row in rows if row.get("role") != "customer"))
+    texts = list({normalise(row["text"]): row["text"] for row in rows if row.get("role") != "customer"}.values())
     random.Random(0).shuffle(texts)
-    return texts[:count]
+    return texts[:WARM], texts[WARM:][:count]
 
 
 @contextmanager
@@ -83,22 +84,22 @@ async def drive(port: int, texts: Sequence[str], clients: int) -> dict[str, tupl
 def run(clients: int, count: int | None, rounds: int, options: Sequence[str]) -> dict:
     from svcnorm import Classifier
 
-    texts = sentences(count)
-    classifier = Classifier.load()
+    warm, texts = sentences(count)
+    classifier = Classifier.load(cache=0)
+    list(classifier.predict_many(warm, split=False))
     rows, times = [], []
-    with server(options) as port:
-        list(classifier.predict_many(texts[:WARM], split=False))
-        asyncio.run(drive(port, texts[:WARM], clients))
-        for _ in range(rounds):
+    for _ in range(rounds):
+        with server(options) as port:
+            asyncio.run(drive(port, warm, clients))
             start = time.perf_counter()
             expected = {p.text: p.to_dict() for p in classifier.predict_many(texts, split=False)}
             bulk = len(texts) / (time.perf_counter() - start)
             start = time.perf_counter()
             found = asyncio.run(drive(port, texts, clients))
             rate = len(found) / (time.perf_counter() - start)
-            times += [seconds for seconds, _ in found.values()]
-            other = sum(json.loads(answer) != expected[text] for text, (_, answer) in found.items())
-            rows.append({"bulk": bulk, "requests": rate, "share": rate / bulk, "errors": len(texts) - len(found), "other": other})
+        times += [seconds for seconds, _ in found.values()]
+        other = sum(json.loads(answer) != expected[text] for text, (_, answer) in found.items())
+        rows.append({"bulk": bulk, "requests": rate, "share": rate / bulk, "errors": len(texts) - len(found), "other": other})
     if not times:
         raise SystemExit("no request was answered with 200")
     return {"format": 1, "machine": machine(), "model": classifier.model, "sentences": len(texts), "clients": clients, "options": list(options), "rounds": rows,
@@ -111,7 +112,7 @@ def table(found: dict) -> str:
     return "\n".join([
         "# Figures of the service", "",
         f"Written by `make service-figures`; nothing here is typed in. {found['sentences']} different sentences of data/gold, one a request, {found['clients']} clients at once on the machine of the "
-        f"server; medians of {len(found['rounds'])} rounds, each of them `predict_many` and then the service. {found['model']}, {m['cpu']}, {m['cores']} cores, Python {m['python']}; "
+        f"server; medians of {len(found['rounds'])} rounds, each of them `predict_many` and then the service, both without a cached sentence. {found['model']}, {m['cpu']}, {m['cores']} cores, Python {m['python']}; "
         f"`{' '.join(['svcnorm serve', *found['options']])}`.", "",
         "| requests/s | `predict_many`, sentences/s | share | latency, ms: median | p95 | p99 | errors | answers other than `predict_many`'s |", "|---|---|---|---|---|---|---|---|",
         f"| {found['requests']:.0f} | {found['bulk']:.0f} | {found['share']:.0%} | {found['p50_ms']:.0f} | {found['p95_ms']:.0f} | {found['p99_ms']:.0f} | {found['errors']} | {found['other']} |", "",

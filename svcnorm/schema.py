@@ -29,6 +29,7 @@ class Finding(BaseModel):
 
 
 class Sentence(BaseModel):
+    id: str = Field(description="The same for the same sentence of the same text, model and norm.")
     text: str
     start: int
     end: int
@@ -42,6 +43,7 @@ class Prediction(BaseModel):
     format: Literal[FORMAT]
     text: str
     norm: str
+    norm_version: str
     model: str | None = Field(description="The model's id; null says that rules alone decided.")
     needs_review: bool
     sentences: list[Sentence]
@@ -75,6 +77,7 @@ class CallAudit(BaseModel):
     format: Literal[FORMAT]
     call_id: str
     norm: str
+    norm_version: str
     model: str | None
     turns: list[LabelledTurn]
     steps: list[Step]
@@ -91,6 +94,7 @@ class Version(BaseModel):
     svcnorm: str
     model: str | None
     norm: str
+    norm_version: str
     labels_digest: str
 
 

@@ -172,7 +172,10 @@ def create_app(classifier: Classifier, limits: Limits) -> FastAPI:
     @app.get("/version", response_model=schema.Version)
     async def version() -> Response:
         """What answers here."""
-        return _json({"svcnorm": __version__, "model": classifier.model, "norm": classifier.norm.name, "labels_digest": digest()})
+        norm = classifier.norm
+        return _json(
+            {"svcnorm": __version__, "model": classifier.model, "norm": norm.name, "norm_version": norm.version, "labels_digest": digest()}
+        )
 
     return app
 

@@ -59,7 +59,7 @@ def test_the_load_test_counts_errors_and_answers_that_are_not_those_of_predict_m
     pytest.importorskip("fastapi")
     from benchmarks import service
 
-    long = sum(len(text) > 20 for text in service.sentences(12))
+    long = sum(len(text) > 20 for text in service.sentences(12)[1])
     found = service.run(4, 12, 1, ["--rules-only", "--max-chars", "20"])  # the bulk rate is of the model
     assert 0 < long < 12
     assert (found["sentences"], found["errors"], found["other"]) == (12, long, 12 - long)

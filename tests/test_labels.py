@@ -63,7 +63,13 @@ def test_labels_of_ones_own_come_behind_the_shipped_ones(tmp_path):
 
 
 def test_a_file_of_ones_own_labels_is_refused_with_all_that_is_wrong_with_it(tmp_path):
-    rows = [UPSELLING, {**UPSELLING, "name": "greeting"}, {**UPSELLING, "name": "Über"}, {**UPSELLING, "name": "x", "group": "sales"}, {"name": "y"}]
+    rows = [
+        UPSELLING,
+        {**UPSELLING, "name": "greeting"},
+        {**UPSELLING, "name": "Über"},
+        {**UPSELLING, "name": "x", "group": "sales"},
+        {"name": "y"},
+    ]
     with pytest.raises(LabelError) as e:
         read_own(own(tmp_path, *rows))
     lines = str(e.value).splitlines()

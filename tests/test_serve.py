@@ -105,6 +105,7 @@ def test_the_version_says_what_answers(client, classifier):
         "svcnorm": __version__,
         "model": "fake",
         "norm": classifier.norm.name,
+        "norm_version": classifier.norm.version,
         "labels_digest": digest(),
     }
     assert client.get("/health").json() == {"live": True, "ready": True, "open": 0}
@@ -302,7 +303,7 @@ def server(tmp_path):
 
 
 def test_no_text_is_in_what_a_server_prints(server):
-    s = server("--max-body", "3000", "--max-chars", "100", "--timeout", "5")
+    s = server("--max-body", "3000", "--max-chars", "100")
     secret = "MARKED741"
     assert s.ask("/predict", {"text": secret + "您好"})[0] == 200
     refused = [
