@@ -31,7 +31,7 @@ from training.prepare import read_folder
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / "build" / "customer"
-DOMAIN, BUDGET, SENTENCES, EPOCHS = "collection", 300, 8000, 4
+DOMAIN, BUDGET, SENTENCES, EPOCHS = "collection", 300, 5000, 4
 
 
 def split() -> tuple[list[Example], list[Example]]:
