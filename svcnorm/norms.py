@@ -149,12 +149,13 @@ class Norm:
         return hashlib.sha256("\n".join(said).encode(errors="surrogatepass")).hexdigest()[:8]
 
     @cached_property
-    def _set(self) -> re2.Set:
+    def _filter(self) -> re2.Filter:
+        """Finds, in one pass, the rules whose literal text a sentence has: a set of all patterns in one automaton is ten times slower on new text."""
         import re2
 
-        patterns = re2.Set.SearchSet(_options())
+        patterns = re2.Filter()
         for rule in self.rules:
-            patterns.Add(rule.pattern.source)
+            patterns.Add(rule.pattern.source, _options())
         patterns.Compile()
         return patterns
 
@@ -164,7 +165,7 @@ class Norm:
             return []
         text = normalise(sentence)
         hits = []
-        for i in sorted(self._set.Match(text.encode()) or ()):
+        for i in sorted(self._filter.Match(text, potential=True) or ()):
             if span := self.rules[i].span(text):
                 hits.append(Hit(self.rules[i], span))
         return hits
@@ -236,7 +237,6 @@ def _options() -> re2.Options:
 
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = 64 << 20  # one automaton for all rules of a norm
     return options
 
 
