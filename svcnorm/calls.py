@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,15 @@ from typing import Any, Literal
 
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError
-from svcnorm.examples import ROLES, raise_problem, read_rows
+from svcnorm.examples import ROLE_WORDS, ROLES, raise_problem, read_rows
 from svcnorm.norms import Step, Trait
 from svcnorm.results import FORMAT, Finding, Prediction, Severity
+from svcnorm.tables import SUFFIXES, read_table
 from svcnorm.text import normalise
 
 Status = Literal["passed", "missed", "not_applicable"]
 Role = Literal["agent", "customer", "unknown"]
 
-ROLE_WORDS = {"坐席": "agent", "客服": "agent", "客户": "customer", "用户": "customer", "未知": "unknown", "": "unknown"}
 CALL_KEYS, ROLE_KEYS = ("call_id", "call", "id"), ("role", "speaker")
 
 
@@ -140,12 +139,13 @@ def _check(step: Step, call: Call, predictions: tuple[Prediction | None, ...]) -
 
 def read_calls(path: Path, on_problem: Callable[[str], object] = raise_problem) -> Iterator[Call]:
     """Calls of a file: JSONL with one call a line (`{"call_id", "turns": [{"role", "text"}, …]}`) or one turn a line
-    (`{"call_id", "role", "text"}`), or CSV with the columns call_id, role, text. Turns of one call stand together.
+    (`{"call_id", "role", "text"}`), or a table (CSV, TSV, Excel) with the columns call_id, role, text. Turns of one call stand together.
 
     Roles are agent, customer, unknown (also 坐席, 客服, 客户, 用户, 未知). A bad line goes to `on_problem` as `path:line: …` and the rest
     is read; by default it raises `DataError`.
     """
-    rows = _csv_rows(path, on_problem) if path.suffix.lower() in (".csv", ".tsv") else read_rows(path, on_problem)
+    table = path.suffix.lower() in SUFFIXES
+    rows = read_table(path, on_problem, needed=("role", "text")) if table else read_rows(path, on_problem)
     current: str | None = None
     turns: list[Turn] = []
     seen: set[str] = set()
@@ -190,26 +190,3 @@ def _turn(row: Any) -> Turn:
     if not isinstance(row.get("text"), str):
         raise DataError(f"'text' of a turn must be a string, got {row.get('text')!r}")
     return Turn(role, row["text"])
-
-
-def _csv_rows(path: Path, on_problem: Callable[[str], object]) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as f:
-            reader = csv.DictReader(f, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            lacking = {"role", "text"} - set(reader.fieldnames or ())
-            if lacking:
-                on_problem(f"{path}:1: no column {', '.join(sorted(lacking))}; the header must have call_id, role and text")
-                return
-            for row in reader:
-                if None in row or None in row.values():
-                    on_problem(
-                        f"{path}:{reader.line_num}: {len(reader.fieldnames or ())} fields expected; put quotes around a text that has the delimiter in it"
-                    )
-                    continue
-                yield reader.line_num, row
-    except OSError as e:
-        raise DataError(f"{path}: cannot be read: {e.strerror}") from None
-    except UnicodeDecodeError as e:
-        raise DataError(f"{path}: not UTF-8 at byte {e.start}; convert the file (for example: iconv -f GB18030 -t UTF-8)") from None
-    except csv.Error as e:
-        on_problem(f"{path}: not CSV: {e}")

@@ -12,6 +12,7 @@ from svcnorm.errors import DataError, LabelError
 from svcnorm.labels import ordered
 
 ROLES = ("agent", "customer", "unknown")
+ROLE_WORDS = {"坐席": "agent", "客服": "agent", "客户": "customer", "用户": "customer", "未知": "unknown", "": "unknown"}
 KINDS = ("clean", "asr", "chat", "hard")
 
 
@@ -96,13 +97,10 @@ def read_examples(path: Path, on_problem: Callable[[str], object] = raise_proble
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Write objects as JSONL, all of them or nothing: the old file stays until the new one is complete. Returns the number of rows.
-
-    A lone surrogate, which UTF-8 cannot hold, becomes a question mark.
-    """
+    """Write objects as JSONL, all of them or nothing: the old file stays until the new one is complete. Returns the number of rows."""
     part = path.with_name(path.name + ".part")
     n = 0
-    with part.open("w", encoding="utf-8", errors="replace") as f:
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as f:  # of a lone surrogate that makes JSON's own escape
         for row in rows:
             f.write(json.dumps(row, ensure_ascii=False) + "\n")
             n += 1
