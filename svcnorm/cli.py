@@ -17,8 +17,9 @@ from svcnorm.bundle import Bundle, models_dir, open_bundle, sha256_file
 from svcnorm.calls import CallAudit, audit, read_calls
 from svcnorm.checks import check_cases, read_cases, shipped_cases, sides, under_noise
 from svcnorm.classifier import Classifier
+from svcnorm.commands_data import data
 from svcnorm.errors import DataError, SvcnormError
-from svcnorm.examples import Example, not_utf8, read_examples, read_rows
+from svcnorm.examples import Example, read_examples
 from svcnorm.labels import LABELS
 from svcnorm.norms import Judgement, Norm, covered
 from svcnorm.norms import names as norm_names
@@ -37,6 +38,7 @@ from svcnorm.terminal import (
     report_problems,
     rules_option,
     table,
+    texts,
     to_json,
 )
 
@@ -50,6 +52,9 @@ def main() -> None:
 
     Exit codes: 0 done; 1 done, and what was checked does not hold (norm check, model verify); 2 a problem with the input.
     """
+
+
+main.add_command(data)
 
 
 @main.command()
@@ -68,7 +73,7 @@ def predict(source: str, form: str, whole: bool, norm: str, model: str | None, r
     line that cannot be read is reported on standard error, with its number, and the rest is done; the exit code is then 2.
     """
     problems: list[str] = []
-    rows = _texts(source, problems)
+    rows = texts(source, problems)
     classifier = load_classifier(model, norm, rules_only)
     say = Reader(lang)
     predicted = _labelled(rows, classifier, whole)
@@ -434,41 +439,6 @@ def model_rollback(models: Path | None) -> None:
 
 
 # --- reading and printing ------------------------------------------------------------------------------------------------------
-
-
-def _texts(source: str, problems: list[str]) -> Iterator[dict[str, Any]]:
-    path = Path(source)
-    try:
-        is_file = source == "-" or path.is_file()
-    except (OSError, ValueError):  # too long, or with a character that no file name has: a text
-        is_file = False
-    if not is_file:
-        if path.suffix in (".jsonl", ".txt", ".csv") and len(source) < 256:
-            raise DataError(f"{source}: no such file")
-        return iter([{"text": source}])
-    if path.suffix == ".jsonl":
-        return _jsonl_texts(path, problems)
-    return _lines(path, source == "-", problems)
-
-
-def _jsonl_texts(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
-    for number, row in read_rows(path, problems.append):
-        if isinstance(row.get("text"), str):
-            yield row
-        else:
-            problems.append(f"{path}:{number}: 'text' must be a string, got {row.get('text')!r}")
-
-
-def _lines(path: Path, stdin: bool, problems: list[str]) -> Iterator[dict[str, Any]]:
-    with sys.stdin.buffer if stdin else path.open("rb") as f:
-        for number, raw in enumerate(f, 1):
-            try:
-                text = raw.decode("utf-8-sig").rstrip("\r\n")
-            except UnicodeDecodeError as e:
-                problems.append(not_utf8(f"{'standard input' if stdin else path}:{number}", e))
-                continue
-            if text.strip():
-                yield {"text": text}
 
 
 def _labelled(rows: Iterator[dict[str, Any]], classifier: Classifier, whole: bool) -> Iterator[tuple[dict[str, Any], Prediction]]:

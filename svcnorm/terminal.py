@@ -1,4 +1,4 @@
-"""What the commands share: options, words in the reader's language, tables, progress, and the two ways to end badly."""
+"""What the commands share: options, texts to read, words in the reader's language, tables, progress, and the two ways to end badly."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
 from svcnorm.classifier import Classifier
-from svcnorm.errors import SvcnormError
+from svcnorm.errors import DataError, SvcnormError
+from svcnorm.examples import not_utf8, read_rows
 from svcnorm.labels import Group, find
 
 WORDS = {  # English -> Chinese, for what people read; JSON keeps its English keys
@@ -24,6 +26,8 @@ WORDS = {  # English -> Chinese, for what people read; JSON keeps its English ke
     "breaches": "违规", "steps": "流程步骤", "missing": "缺失",
     "capability": "能力", "cases": "用例", "wholly right": "全对", "noise": "噪声", "unchanged": "不变", "micro_f1": "micro-F1", "taboo_precision": "忌语准确率", "taboo_recall": "忌语召回率",
     "hits": "命中", "given": "给出/正确率", "added": "补充/正确率", "refused": "被模型否定/正确率", "no hit": "无命中", "changes": "处变化",
+    "sentences": "句数", "agreement": "一致性", "few": "样本过少的标签", "repeated_ids": "重复编号", "duplicates": "重复句", "conflicts": "标注冲突", "leakage": "与测试集重复",
+    "probable_errors": "疑似标错", "personal_data": "个人信息",
     "promoted": "启用时间", "by": "操作人", "parent": "前一模型", "commit": "提交",
 }  # fmt: skip
 COLOURS = {Group.COURTESY: "green", Group.HANDLING: "cyan", Group.TABOO: "red"}
@@ -80,6 +84,42 @@ def progress(items: Iterable[Any]) -> Iterator[Any]:
             click.echo(f"\r{n}", nl=False, err=True)
     if shown:
         click.echo("", err=True)
+
+
+def texts(source: str, problems: list[str]) -> Iterator[dict[str, Any]]:
+    """Rows with "text" of a file (a text a line, or JSONL), of standard input (-), or of the text itself."""
+    path = Path(source)
+    try:
+        is_file = source == "-" or path.is_file()
+    except (OSError, ValueError):  # too long, or with a character that no file name has: a text
+        is_file = False
+    if not is_file:
+        if path.suffix in (".jsonl", ".txt", ".csv") and len(source) < 256:
+            raise DataError(f"{source}: no such file")
+        return iter([{"text": source}])
+    if path.suffix == ".jsonl":
+        return _jsonl_texts(path, problems)
+    return _lines(path, source == "-", problems)
+
+
+def _jsonl_texts(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
+    for number, row in read_rows(path, problems.append):
+        if isinstance(row.get("text"), str):
+            yield row
+        else:
+            problems.append(f"{path}:{number}: 'text' must be a string, got {row.get('text')!r}")
+
+
+def _lines(path: Path, stdin: bool, problems: list[str]) -> Iterator[dict[str, Any]]:
+    with sys.stdin.buffer if stdin else path.open("rb") as f:
+        for number, raw in enumerate(f, 1):
+            try:
+                text = raw.decode("utf-8-sig").rstrip("\r\n")
+            except UnicodeDecodeError as e:
+                problems.append(not_utf8(f"{'standard input' if stdin else path}:{number}", e))
+                continue
+            if text.strip():
+                yield {"text": text}
 
 
 def report_problems(problems: Sequence[str]) -> None:

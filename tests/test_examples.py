@@ -3,7 +3,7 @@ import json
 import pytest
 
 from svcnorm import DataError
-from svcnorm.examples import Example, read_examples, write_rows
+from svcnorm.examples import Example, read_examples, read_rows, write_rows
 
 GOOD = '{"id": "1", "text": "您好", "labels": ["greeting"], "kind": "asr", "author": "a"}'
 
@@ -73,3 +73,9 @@ def test_the_customers_turns_are_no_examples(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "喂", "labels": [], "role": "customer"}\n' + GOOD, encoding="utf-8")
     assert [e.id for e in read_examples(path)] == ["1"]
+
+
+def test_half_a_character_is_written_as_an_escape_and_read_back(tmp_path):
+    path = tmp_path / "x.jsonl"
+    write_rows(path, [{"text": "好\ud800的"}])
+    assert [row for _, row in read_rows(path)] == [{"text": "好\ud800的"}]
