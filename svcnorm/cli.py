@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from svcnorm import __version__, assessment
+from svcnorm import __version__, assessment, bulk
 from svcnorm.assessment import read_gates
 from svcnorm.bundle import Bundle, open_bundle, sha256_file
 from svcnorm.calls import CallAudit, audit, read_calls
@@ -31,6 +31,7 @@ from svcnorm.terminal import (
     judge_line,
     lang_option,
     load_classifier,
+    meter,
     model_option,
     norm_option,
     progress,
@@ -54,17 +55,31 @@ def main() -> None:
 @click.argument("source", default="-", metavar="[TEXT|FILE|-]")
 @click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True)
 @click.option("--whole", is_flag=True, help="Take each text as one sentence.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Label a JSONL, CSV, TSV or Parquet file into this one; the suffix says its form."
+)
+@click.option("--text-column", metavar="NAME", help="With --out: the column that has the texts; default: text.")
 @norm_option
 @model_option
 @rules_option
 @lang_option
 @handled
-def predict(source: str, form: str, whole: bool, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
+def predict(
+    source: str, form: str, whole: bool, out: Path | None, text_column: str | None,
+    norm: str, model: str | None, rules_only: bool, lang: str,
+) -> None:  # fmt: skip
     """Label a text, a file, or standard input (-).
 
     A file has a text a line, or is JSONL with "text" in each object (the other fields are passed through with --format jsonl). A
     line that cannot be read is reported on standard error, with its number, and the rest is done; the exit code is then 2.
+
+    With --out, files of any length, .jsonl, .csv or .tsv (also .gz, .zst behind it) or .parquet: a row a sentence, or in JSONL a row a
+    text. Run again after an interruption, it goes on where it was. Rejected rows go to OUT.rejected.jsonl.
     """
+    if (text_column and not out) or (out and form != "table"):
+        raise click.UsageError("--text-column goes with --out, and --format without it")
+    if out:
+        sys.exit(_predict_file(Path(source), out, load_classifier(model, norm, rules_only), text_column or "text", whole))
     problems: list[str] = []
     rows = _texts(source, problems)
     classifier = load_classifier(model, norm, rules_only)
@@ -395,6 +410,20 @@ def _texts(source: str, problems: list[str]) -> Iterator[dict[str, Any]]:
     if path.suffix == ".jsonl":
         return _jsonl_texts(path, problems)
     return _lines(path, source == "-", problems)
+
+
+def _predict_file(source: Path, out: Path, classifier: Classifier, text_column: str, whole: bool) -> int:
+    show = meter()
+
+    def tell(line: str) -> None:
+        click.echo(("\n" if show else "") + line, err=True)
+
+    done = bulk.run(source, out, classifier, text_column=text_column, split=not whole, progress=show, on_problem=tell)
+    resumed = f", the first {done.resumed_from} by an earlier run" if done.resumed_from else ""
+    tell(f"{out}: {done.rows} rows, {done.sentences} sentences, {done.seconds:.0f} s{resumed}")
+    if done.rejected:
+        click.echo(click.style("skipped: ", fg="yellow") + f"{done.rejected} rows, see {out}.rejected.jsonl", err=True)
+    return 2 if done.rejected else 0
 
 
 def _jsonl_texts(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:

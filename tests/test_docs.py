@@ -52,7 +52,8 @@ def test_every_make_target_of_the_documents_exists():
 def test_the_constraints_pin_every_dependency():
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["train"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["bulk"], *extras["train"], *extras["dev"]]
     pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
     names = {re.match(r"[\w-]+", w)[0].lower() for w in wanted} - {"svcnorm"}
     assert names <= pinned

@@ -17,6 +17,8 @@ LAYERS = [
     {"classifier"},
     {"calls", "assessment"},
     {"rulestats", "report", "terminal"},
+    {"forms"},
+    {"bulk"},
     {"cli"},
     {"__main__"},
 ]
