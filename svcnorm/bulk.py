@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from svcnorm import __version__
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
-from svcnorm.forms import Row, columns, encoder, form, read, stitch
+from svcnorm.fileforms import Row, columns, encoder, form, read, stitch
 from svcnorm.results import Prediction
 from svcnorm.terminal import to_json
 
@@ -69,7 +69,7 @@ def run(
     source: str | os.PathLike[str], target: str | os.PathLike[str], classifier: Classifier, *, text_column: str = "text", split: bool = True,
     chunk: int = 1024, progress: Callable[[int, float], object] | None = None, on_problem: Callable[[str], object] = lambda problem: None,
 ) -> Summary:  # fmt: skip
-    """Label the texts of `source` into `target`; the forms follow from the suffixes (`svcnorm.forms`).
+    """Label the texts of `source` into `target`; the forms follow from the suffixes (`svcnorm.fileforms`).
 
     JSONL gets a row a text: its fields and `Prediction.to_dict()`. CSV and Parquet get a row a sentence: the columns of the input and
     those of `FLAT`. Rejected rows go to `TARGET.rejected.jsonl`. Files appear when they are whole; an interrupted run leaves `TARGET.part` and

@@ -17,7 +17,7 @@ LAYERS = [
     {"classifier"},
     {"calls", "assessment"},
     {"rulestats", "report", "terminal"},
-    {"forms"},
+    {"fileforms"},
     {"bulk"},
     {"cli"},
     {"__main__"},
