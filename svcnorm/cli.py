@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from svcnorm import __version__, registry
+from svcnorm import __version__, bulk, registry
 from svcnorm.assessment import read_gates
 from svcnorm.bundle import Bundle, models_dir, open_bundle, sha256_file
 from svcnorm.calls import CallAudit, audit, read_calls
@@ -32,6 +32,7 @@ from svcnorm.terminal import (
     judge_line,
     lang_option,
     load_classifier,
+    meter,
     model_option,
     norm_option,
     progress,
@@ -61,17 +62,31 @@ main.add_command(data)
 @click.argument("source", default="-", metavar="[TEXT|FILE|-]")
 @click.option("--format", "form", type=click.Choice(["table", "json", "jsonl"]), default="table", show_default=True)
 @click.option("--whole", is_flag=True, help="Take each text as one sentence.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Label a JSONL, CSV, TSV or Parquet file into this one; the suffix says its form."
+)
+@click.option("--text-column", metavar="NAME", help="With --out: the column that has the texts; default: text.")
 @norm_option
 @model_option
 @rules_option
 @lang_option
 @handled
-def predict(source: str, form: str, whole: bool, norm: str, model: str | None, rules_only: bool, lang: str) -> None:
+def predict(
+    source: str, form: str, whole: bool, out: Path | None, text_column: str | None,
+    norm: str, model: str | None, rules_only: bool, lang: str,
+) -> None:  # fmt: skip
     """Label a text, a file, or standard input (-).
 
     A file has a text a line, or is JSONL with "text" in each object (the other fields are passed through with --format jsonl). A
     line that cannot be read is reported on standard error, with its number, and the rest is done; the exit code is then 2.
+
+    With --out, files of any length, .jsonl, .csv or .tsv (also .gz, .zst behind it) or .parquet: a row a sentence, or in JSONL a row a
+    text. Run again after an interruption, it goes on where it was. Rejected rows go to OUT.rejected.jsonl.
     """
+    if (text_column and not out) or (out and form != "table"):
+        raise click.UsageError("--text-column goes with --out, and --format without it")
+    if out:
+        sys.exit(_predict_file(Path(source), out, load_classifier(model, norm, rules_only), text_column or "text", whole))
     problems: list[str] = []
     rows = texts(source, problems)
     classifier = load_classifier(model, norm, rules_only)
@@ -439,6 +454,20 @@ def model_rollback(models: Path | None) -> None:
 
 
 # --- reading and printing ------------------------------------------------------------------------------------------------------
+
+
+def _predict_file(source: Path, out: Path, classifier: Classifier, text_column: str, whole: bool) -> int:
+    show = meter()
+
+    def tell(line: str) -> None:
+        click.echo(("\n" if show else "") + line, err=True)
+
+    done = bulk.run(source, out, classifier, text_column=text_column, split=not whole, progress=show, on_problem=tell)
+    resumed = f", the first {done.resumed_from} by an earlier run" if done.resumed_from else ""
+    tell(f"{out}: {done.rows} rows, {done.sentences} sentences, {done.seconds:.0f} s{resumed}")
+    if done.rejected:
+        click.echo(click.style("skipped: ", fg="yellow") + f"{done.rejected} rows, see {out}.rejected.jsonl", err=True)
+    return 2 if done.rejected else 0
 
 
 def _labelled(rows: Iterator[dict[str, Any]], classifier: Classifier, whole: bool) -> Iterator[tuple[dict[str, Any], Prediction]]:

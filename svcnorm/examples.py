@@ -57,6 +57,25 @@ def not_utf8(where: str, error: UnicodeDecodeError) -> str:
     return f"{where}: not UTF-8 at byte {error.start} of the line; convert the file (for example: iconv -f GB18030 -t UTF-8)"
 
 
+def parse_line(raw: bytes, where: str, *, first: bool = False) -> dict[str, Any] | None:
+    """The object of a line of JSONL, `None` if the line is empty. The `first` line may begin with a byte order mark.
+
+    Raises `DataError` that says where, what and why.
+    """
+    try:
+        line = raw.decode("utf-8-sig" if first else "utf-8").strip()
+        row = json.loads(line) if line else None
+    except UnicodeDecodeError as e:
+        raise DataError(not_utf8(where, e)) from None
+    except json.JSONDecodeError as e:
+        raise DataError(f"{where}: not JSON: {e.msg} at column {e.colno}; one object a line is expected") from None
+    except (ValueError, RecursionError) as e:  # a number of thousands of digits, thousands of brackets
+        raise DataError(f"{where}: JSON beyond what can be read: {e}") from None
+    if line and not isinstance(row, dict):
+        raise DataError(f"{where}: a JSON object is expected, got {type(row).__name__}")
+    return row
+
+
 def read_rows(path: Path, on_problem: Callable[[str], object] = raise_problem) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object) of each line of a JSONL file in UTF-8.
 
@@ -70,20 +89,12 @@ def read_rows(path: Path, on_problem: Callable[[str], object] = raise_problem) -
     with f:
         for number, raw in enumerate(f, 1):
             try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                if not line:
-                    continue
-                row = json.loads(line)
-            except UnicodeDecodeError as e:
-                on_problem(not_utf8(f"{path}:{number}", e))
+                row = parse_line(raw, f"{path}:{number}", first=number == 1)
+            except DataError as e:
+                on_problem(str(e))
                 continue
-            except json.JSONDecodeError as e:
-                on_problem(f"{path}:{number}: not JSON: {e.msg} at column {e.colno}; one object a line is expected")
-                continue
-            if isinstance(row, dict):
+            if row is not None:
                 yield number, row
-            else:
-                on_problem(f"{path}:{number}: a JSON object is expected, got {type(row).__name__}")
 
 
 def read_examples(path: Path, on_problem: Callable[[str], object] = raise_problem) -> Iterator[Example]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from svcnorm.bundle import FILES, MANIFEST, Bundle, open_bundle, sha256_file
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, MissingExtraError
+from svcnorm.fileforms import arrow_schema
+from svcnorm.flat import FLAT, flat_rows
 from svcnorm.norms import Norm
 from svcnorm.results import Prediction
 
@@ -22,10 +24,7 @@ if TYPE_CHECKING:
     from pyspark import Broadcast, SparkContext
     from pyspark.sql import DataFrame
 
-COLUMNS = {  # name -> Arrow type; [] is a list
-    "sentence_index": "int32", "start": "int32", "end": "int32", "sentence": "string", "labels": "string[]", "probabilities": "float32[]",
-    "sources": "string[]", "breaches": "string[]", "needs_review": "bool", "model": "string", "norm": "string", "error": "string",
-}  # fmt: skip
+COLUMNS = {**FLAT, "error": "string"}
 _ROWS = 1024  # of an output batch, at most: each holds all columns of its text, which may be long
 
 
@@ -109,14 +108,14 @@ def label_batch(
     import pyarrow as pa
 
     schema = pa.schema([*batch.schema, *_schema()])
-    judge = {"model": classifier.model, "norm": classifier.norm.name}
+    judge = {"model": classifier.model, "norm": classifier.norm.name, "norm_version": classifier.norm.version}
     for at in range(0, len(batch), 16 * batch_size):
         part = batch.slice(at, 16 * batch_size)
         texts = [_read(raw) for raw in part[text].cast(pa.large_binary()).to_pylist()]
         labelled = iter(_attempt(classifier, [t for t in texts if isinstance(t, str)], split=split, batch_size=batch_size))
         found = [next(labelled) if isinstance(t, str) else t for t in texts]
         rows = [(i, row) for i, f in enumerate(found)
-                for row in (flat_rows(f) if isinstance(f, Prediction) else [{**judge, "error": f"{type(f).__name__}: {f}"}])]  # fmt: skip
+                for row in (_rows(f) if isinstance(f, Prediction) else [{**judge, "error": f"{type(f).__name__}: {f}"}])]  # fmt: skip
         for start in range(0, len(rows), _ROWS):
             origin, new = zip(*rows[start : start + _ROWS], strict=True)
             columns = [*part.take(pa.array(origin)).columns, *pa.RecordBatch.from_pylist(new, schema=_schema()).columns]
@@ -139,19 +138,11 @@ def _attempt(classifier: Classifier, texts: list[str], **how: Any) -> list[Predi
         return _attempt(classifier, texts[:half], **how) + _attempt(classifier, texts[half:], **how) if half else [e]
 
 
-def flat_rows(prediction: Prediction) -> list[dict[str, Any]]:
+def _rows(prediction: Prediction) -> list[dict[str, Any]]:
     """A row with `COLUMNS` for each sentence; without one, a row that has the text's columns alone."""
-    of_text = {"model": prediction.model, "norm": prediction.norm, "error": None}
-    rows = [
-        {"sentence_index": i, "start": s.span.start, "end": s.span.end, "sentence": s.text, "labels": list(s.labels),
-         "probabilities": [f.probability for f in s.findings], "sources": [f.source for f in s.findings],
-         "breaches": [f.label for f in s.breaches], "needs_review": s.needs_review, **of_text} for i, s in enumerate(prediction)
-    ]  # fmt: skip
-    return rows or [{**dict.fromkeys(COLUMNS), **of_text}]
+    of_text = {"model": prediction.model, "norm": prediction.norm, "norm_version": prediction.norm_version}
+    return [{**row, "error": None} for row in flat_rows(prediction)] or [{**dict.fromkeys(COLUMNS), **of_text}]
 
 
 def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    plain = {name: pa.type_for_alias(kind.removesuffix("[]")) for name, kind in COLUMNS.items()}
-    return pa.schema([(name, pa.list_(kind) if COLUMNS[name].endswith("[]") else kind) for name, kind in plain.items()])
+    return arrow_schema(COLUMNS)

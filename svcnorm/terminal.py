@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,24 @@ def _lines(path: Path, stdin: bool, problems: list[str]) -> Iterator[dict[str, A
                 yield {"text": text}
 
 
+def meter() -> Callable[[int, float], None] | None:
+    """Shows rows, rows a second and time left on standard error, if that is a terminal. Takes the rows done and the share of the input read."""
+    if not sys.stderr.isatty():
+        return None
+    begin: list[tuple[float, int, float]] = []
+
+    def show(rows: int, share: float) -> None:
+        now = time.monotonic()
+        begin[:] = begin or [(now, rows, share)]  # what an earlier run did says nothing of this one's pace
+        since, first, read = begin[0]
+        seconds = now - since
+        if rows > first and share > read:
+            left = timedelta(seconds=round(seconds * (1 - share) / (share - read)))
+            click.echo(f"\r{rows} rows, {(rows - first) / seconds:.0f}/s, {left} left ", nl=False, err=True)
+
+    return show
+
+
 def report_problems(problems: Sequence[str]) -> None:
     for problem in problems:
         click.echo(click.style("skipped: ", fg="yellow") + problem, err=True)
@@ -134,12 +154,15 @@ def judge_line(say: Reader, classifier: Classifier) -> str:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON with its Chinese readable, unless it holds a lone surrogate, which no output can take but as an escape."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    """JSON with its Chinese readable, unless it holds a lone surrogate, which no output can take but as an escape.
+
+    What JSON has no form for (the dates and decimals of a Parquet file) stands there as its text.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
     try:
         text.encode()
     except UnicodeEncodeError:
-        return json.dumps(value, indent=indent)
+        return json.dumps(value, indent=indent, default=str)
     return text
 
 

@@ -17,7 +17,8 @@ from svcnorm import BundleError, Classifier, DataError, Norm, NormError
 from svcnorm import spark as svcnorm_spark
 from svcnorm.bundle import locate, open_bundle, write_manifest
 from svcnorm.errors import MissingExtraError
-from svcnorm.spark import COLUMNS, flat_rows, label_batch, predict
+from svcnorm.spark import COLUMNS, label_batch, predict
+from svcnorm.spark import _rows as flat_rows
 
 pa = pytest.importorskip("pyarrow")
 
@@ -33,7 +34,7 @@ TEXTS = [
     "好的好的",
     "感谢您的来电，再见",
 ]
-SENTENCE = [name for name in COLUMNS if name not in ("model", "norm", "error")]
+SENTENCE = [name for name in COLUMNS if name not in ("model", "norm", "norm_version", "error")]
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +91,7 @@ def test_rules_alone_give_null_for_a_probability():
 
 def test_a_text_without_sentences_keeps_a_row_that_says_nothing_is_wrong():
     (row,) = flat_rows(fake().predict("。。"))
-    assert row == {**dict.fromkeys(COLUMNS), "model": "fake", "norm": "base"}
+    assert row == {**dict.fromkeys(COLUMNS), "model": "fake", "norm": "base", "norm_version": Norm.load("base").version}
 
 
 def test_a_null_and_bytes_that_are_not_utf8_have_a_row_with_the_reason_and_the_others_are_labelled():
