@@ -47,6 +47,9 @@ selection: $(VENV)/.dev  ## docs/selection.md: what picking sentences to label i
 screenshots: $(VENV)/.dev  ## docs/report-wide.png, docs/report-phone.png: the report of the shipped model (needs Chromium)
 	$(BIN)/python -m scripts.screenshots
 
+speed: $(VENV)/.dev  ## docs/speed.md: beside transformers.pipeline and the machine's own rate (ten minutes, quiet machine)
+	$(BIN)/python -m benchmarks.speed
+
 service-figures: $(VENV)/.dev  ## docs/service-figures.md: svcnorm serve beside predict_many, 32 clients at once (three minutes)
 	$(BIN)/python -m benchmarks.service
 
@@ -84,4 +87,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean service-figures spark-test spark-benchmark
+.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean service-figures spark-test spark-benchmark speed

@@ -1,0 +1,207 @@
+"""How fast svcnorm is, beside `transformers.pipeline` and beside what the machine can do at all. Writes docs/speed.md and docs/speed.json.
+
+    python -m benchmarks.speed        # make speed; about ten minutes on a quiet machine
+
+All ways label the same sentences of data/gold, in turn, several times; medians count. The floor is the time that the network's floating-point
+operations take at the rate of matrix products measured in the same run: nothing that computes it in float can be faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers import Pipeline
+from scripts.data_report import table
+from svcnorm.bundle import FILES, open_bundle, write_manifest
+from svcnorm.classifier import Classifier
+from svcnorm.evaluation import evaluate
+from svcnorm.model import OnnxScorer
+from training.prepare import read_folder
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / "build" / "speed"
+SHAPES = ((384, 384), (384, 1536), (1536, 384))  # of the network's products
+
+
+def product_rate(threads: int, repeats: int = 30) -> float:
+    """Floating-point operations a second of float32 matrix products of the network's shapes, 32 sentences of 24 tokens at once."""
+    import torch
+
+    torch.set_num_threads(threads)
+    rates = []
+    for _ in range(repeats):
+        spent = operations = 0.0
+        for n, m in SHAPES:
+            a, b = torch.rand(32 * 24, n), torch.rand(n, m)
+            start = time.perf_counter()
+            a @ b
+            spent, operations = spent + time.perf_counter() - start, operations + 2 * a.shape[0] * n * m
+        rates.append(operations / spent)
+    return statistics.median(rates)
+
+
+def operations(tokens: int, *, hidden: int = 384, inner: int = 1536, layers: int = 6) -> int:
+    """Multiplications and additions for one sentence: the whole layers, and the pooling layer, of which only the first token is computed."""
+    whole = tokens * (2 * (4 * hidden * hidden + 2 * hidden * inner) + 4 * tokens * hidden)
+    last = tokens * 2 * 2 * hidden * hidden + 2 * (2 * hidden * hidden + 2 * hidden * inner) + 4 * tokens * hidden
+    return layers * whole + last
+
+
+def float_bundle() -> Path:
+    """The shipped bundle with its network in float."""
+    from training.export import export_onnx
+
+    bundle, out = open_bundle(), WORK / "float"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for name in FILES:
+        shutil.copy(bundle.file(name), out / name)
+    export_onnx(bundle.path / "checkpoint", out / "model.onnx", int8=False)
+    write_manifest(out, id="float", max_tokens=bundle.max_tokens)
+    return out
+
+
+def rate(run: Callable[[], object], sentences: int) -> float:
+    start = time.perf_counter()
+    run()
+    return sentences / (time.perf_counter() - start)
+
+
+def bulk(texts: Sequence[str], threads: int, repeats: int) -> dict[str, float]:
+    """Sentences a second by each way, medians over repeats that take turns."""
+    from svcnorm.norms import Norm
+
+    bare = Norm("none", "", "", None, {}, (), ())
+    pipeline = Pipeline().load(WORK, threads)
+    ways: dict[str, Callable[[], object]] = {"transformers.pipeline, float checkpoint, batches of 32": lambda: pipeline(texts)}
+    for name, model, norm in (
+        ("svcnorm, float, no rules", WORK / "float", bare),
+        ("svcnorm, int8, no rules", None, bare),
+        ("svcnorm, int8, rules", None, "base"),
+    ):
+        classifier = Classifier.load(model, norm=norm, threads=threads, cache=0)
+        ways[name] = lambda c=classifier: list(c.predict_many(texts, split=False))
+    for run in ways.values():
+        run()  # warm: buffers, the rules' automata
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, run in ways.items():
+            rates[name].append(rate(run, len(texts)))
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def repeated(threads: int, number: int) -> dict[str, float]:
+    """With the cache, on whole calls of data/train in their order, as they repeat themselves."""
+    texts = [e.text for e in read_folder(ROOT / "data" / "train") if "call_id" in e.fields][:number]
+    with_cache, without = (Classifier.load(threads=threads, cache=size) for size in (20_000, 0))
+    for c in (with_cache, without):
+        list(c.predict_many(["您好"]))
+    return {"sentences": len(texts), "different": len(set(texts)), "cache": rate(lambda: list(with_cache.predict_many(texts, split=False)), len(texts)),
+            "no_cache": rate(lambda: list(without.predict_many(texts, split=False)), len(texts))}  # fmt: skip
+
+
+def company(texts: Sequence[str]) -> dict[str, float]:
+    """Whether what shares a batch changes a sentence's result: alone, and in shuffled batches of 64."""
+    scorer = OnnxScorer(open_bundle())
+    alone = np.concatenate([scorer.probabilities([t]) for t in texts])
+    order = random.Random(0).sample(range(len(texts)), len(texts))
+    together = np.empty_like(alone)
+    together[order] = scorer.probabilities([texts[i] for i in order], 64)
+    flips = (alone >= scorer.calibration.threshold) != (together >= scorer.calibration.threshold)
+    return {
+        "sentences": len(texts),
+        "largest_difference": float(np.abs(alone - together).max()),
+        "flips": int(flips.sum()),
+        "decisions": int(flips.size),
+    }
+
+
+def single(texts: Sequence[str]) -> dict[str, float]:
+    classifier, times = Classifier.load(threads=1, cache=0), []
+    for i, text in enumerate([*texts[:50], *texts]):
+        start = time.perf_counter()
+        classifier.predict(text, split=False)
+        if i >= 50:
+            times.append(1000 * (time.perf_counter() - start))
+    return dict(zip(("median", "p95", "p99"), map(float, np.quantile(times, (0.5, 0.95, 0.99))), strict=True))
+
+
+def run(number: int, repeats: int) -> dict:
+    gold = read_folder(ROOT / "data" / "gold")
+    examples = random.Random(0).sample(list({e.text: e for e in gold}.values()), number)
+    texts = [e.text for e in examples]
+    float_bundle()
+    scorer = OnnxScorer(open_bundle())
+    tokens = [len(e.ids) for e in scorer._tokenizer.encode_batch_fast(texts)]
+    found: dict = {
+        "format": 1,
+        "sentences": number,
+        "repeats": repeats,
+        "tokens_mean": float(np.mean(tokens)),
+        "operations_mean": float(np.mean([operations(n) for n in tokens])),
+    }
+    for threads in (1, 2):
+        flops = product_rate(threads)
+        found[f"threads_{threads}"] = {"flops": flops, "floor": flops / found["operations_mean"], "rates": bulk(texts, threads, repeats)}
+    found |= {"single_ms": single(texts), "company": company(texts), "repeated": repeated(2, 10 * number)}
+    quality = {name: evaluate([p.labels for p in Classifier.load(model).predict_many((e.text for e in gold), split=False)], [e.labels for e in gold])
+               for name, model in (("int8", None), ("float", WORK / "float"))}  # fmt: skip
+    found["macro_f1"] = {name: e.macro_f1 for name, e in quality.items()}
+    cpu = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
+    )
+    return {**found, "machine": {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}}
+
+
+def render(found: dict) -> str:
+    rows = []
+    for threads in (1, 2):
+        part = found[f"threads_{threads}"]
+        first = next(iter(part["rates"].values()))
+        rows += [[threads, name, f"{r:.0f}", f"{r / first:.1f}", f"{100 * r / part['floor']:.0f}"] for name, r in part["rates"].items()]
+        rows.append(
+            [
+                threads,
+                f"the floor: {part['flops'] / 1e9:.0f} billion operations a second",
+                f"{part['floor']:.0f}",
+                f"{part['floor'] / first:.1f}",
+                "100",
+            ]
+        )
+    m, one, together, again = found["machine"], found["single_ms"], found["company"], found["repeated"]
+    return "\n".join([
+        "# Speed\n", f"Written by `make speed`; nothing here is typed in. {m['cpu']}, {m['cores']} cores, Python {m['python']}. {found['sentences']} different sentences of data/gold, {found['tokens_mean']:.1f} tokens and",
+        f"{found['operations_mean'] / 1e6:.0f} million operations each in the mean; medians of {found['repeats']} turns, without the cache.\n",
+        table(["threads", "way", "sentences/s", "times the pipeline", "% of the floor"], rows),
+        f"One sentence through `Classifier.predict`, one thread, rules on: median {one['median']:.2f} ms, p95 {one['p95']:.2f}, p99 {one['p99']:.2f}.\n",
+        f"With the cache, on {again['sentences']:,} sentences of whole calls in their order ({again['different']:,} of them different), two threads: {again['cache']:.0f} sentences/s, {again['no_cache']:.0f} without.\n",
+        f"The company of a sentence: of {together['decisions']:,} decisions on {together['sentences']:,} sentences, {together['flips']} change when they are scored in shuffled batches of 64 instead of alone; the largest difference of a probability is {together['largest_difference']:.1g}.\n",
+        f"macro-F1 on data/gold with rules: int8 {100 * found['macro_f1']['int8']:.1f}, float {100 * found['macro_f1']['float']:.1f}.\n",
+    ])  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sentences", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    args = parser.parse_args()
+    found = run(args.sentences, args.repeats)
+    (args.out / "speed.json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (args.out / "speed.md").write_text(render(found), encoding="utf-8")
+    print(render(found))
+
+
+if __name__ == "__main__":
+    main()
