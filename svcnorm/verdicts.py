@@ -59,7 +59,7 @@ def apply_verdicts(
 ) -> list[Example]:
     """The sentences with a verdict, labelled as predicted but for what was found wrong; `fields` trace each back.
 
-    `predictions`: objects of `Prediction.to_dict`. Labels without a verdict are the model's own: the field `reviewed` names those
+    `predictions`: objects of `Prediction.to_dict` or `CallAudit.to_dict`. Labels without a verdict are the model's own: the field `reviewed` names those
     that a person has seen. A verdict on an unknown sentence, or two that contradict each other, go to `on_problem`; the latter's sentence is left out.
     """
     by_sentence: dict[str, dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
@@ -67,7 +67,8 @@ def apply_verdicts(
         by_sentence[v.sentence][v.label].append(v)
     examples = []
     for prediction in predictions:
-        for sentence in prediction["sentences"]:
+        parts = prediction.get("turns", [prediction])
+        for sentence in (s for part in parts for s in part.get("sentences", ())):
             said = by_sentence.pop(sentence["id"], None)
             if said is None:
                 continue
