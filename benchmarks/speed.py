@@ -17,6 +17,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from svcnorm.bundle import FILES, open_bundle, write_manifest
 from svcnorm.classifier import Classifier
 from svcnorm.evaluation import evaluate
 from svcnorm.model import OnnxScorer
+from svcnorm.report import write_evaluation
 from training.prepare import read_folder
 
 ROOT = Path(__file__).parents[1]
@@ -137,6 +139,20 @@ def single(texts: Sequence[str]) -> dict[str, float]:
     return dict(zip(("median", "p95", "p99"), map(float, np.quantile(times, (0.5, 0.95, 0.99))), strict=True))
 
 
+def evaluation(number: int) -> dict[str, float]:
+    """Seconds that `svcnorm evaluate` takes beyond predicting so many sentences (data/gold again and again, answered from the cache)."""
+    gold = read_folder(ROOT / "data" / "gold")
+    examples = [replace(gold[i % len(gold)], id=str(i)) for i in range(number)]
+    classifier = Classifier.load()
+    list(classifier.predict_many((e.text for e in gold), split=False))
+    start = time.perf_counter()
+    list(classifier.predict_many((e.text for e in examples), split=False))
+    cached = time.perf_counter() - start
+    start = time.perf_counter()
+    write_evaluation(WORK / "evaluation", examples, classifier, origin={"path": "gold", "sha256": "", "skipped": 0})
+    return {"sentences": number, "seconds": time.perf_counter() - start - cached}
+
+
 def run(number: int, repeats: int) -> dict:
     gold = read_folder(ROOT / "data" / "gold")
     examples = random.Random(0).sample(list({e.text: e for e in gold}.values()), number)
@@ -154,7 +170,12 @@ def run(number: int, repeats: int) -> dict:
     for threads in (1, 2):
         flops = product_rate(threads)
         found[f"threads_{threads}"] = {"flops": flops, "floor": flops / found["operations_mean"], "rates": bulk(texts, threads, repeats)}
-    found |= {"single_ms": single(texts), "company": company(texts), "repeated": repeated(2, 10 * number)}
+    found |= {
+        "single_ms": single(texts),
+        "company": company(texts),
+        "repeated": repeated(2, 10 * number),
+        "evaluation": evaluation(100_000),
+    }
     quality = {name: evaluate([p.labels for p in Classifier.load(model).predict_many((e.text for e in gold), split=False)], [e.labels for e in gold])
                for name, model in (("int8", None), ("float", WORK / "float"))}  # fmt: skip
     found["macro_f1"] = {name: e.macro_f1 for name, e in quality.items()}
@@ -179,7 +200,8 @@ def render(found: dict) -> str:
                 "100",
             ]
         )
-    m, one, together, again = found["machine"], found["single_ms"], found["company"], found["repeated"]
+    m, one, together, again, beyond = (found[k] for k in ("machine", "single_ms", "company", "repeated", "evaluation"))
+    predicted = list(found["threads_2"]["rates"].values())[-1]
     return "\n".join([
         "# Speed\n", f"Written by `make speed`; nothing here is typed in. {m['cpu']}, {m['cores']} cores, Python {m['python']}. {found['sentences']} different sentences of data/gold, {found['tokens_mean']:.1f} tokens and",
         f"{found['operations_mean'] / 1e6:.0f} million operations each in the mean; medians of {found['repeats']} turns, without the cache.\n",
@@ -187,6 +209,7 @@ def render(found: dict) -> str:
         f"One sentence through `Classifier.predict`, one thread, rules on: median {one['median']:.2f} ms, p95 {one['p95']:.2f}, p99 {one['p99']:.2f}.\n",
         f"With the cache, on {again['sentences']:,} sentences of whole calls in their order ({again['different']:,} of them different), two threads: {again['cache']:.0f} sentences/s, {again['no_cache']:.0f} without.\n",
         f"The company of a sentence: of {together['decisions']:,} decisions on {together['sentences']:,} sentences, {together['flips']} change when they are scored in shuffled batches of 64 instead of alone; the largest difference of a probability is {together['largest_difference']:.1g}.\n",
+        f"`svcnorm evaluate` on {beyond['sentences']:,} sentences takes {beyond['seconds']:.0f} s beyond predicting them, which takes {beyond['sentences'] / predicted:.0f} s on two threads at the rate above.\n",
         f"macro-F1 on data/gold with rules: int8 {100 * found['macro_f1']['int8']:.1f}, float {100 * found['macro_f1']['float']:.1f}.\n",
     ])  # fmt: skip
 
