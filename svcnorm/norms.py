@@ -145,7 +145,7 @@ class Norm:
     @cached_property
     def version(self) -> str:
         """Eight hexadecimal digits that change with anything that the norm and those it extends say."""
-        said = [repr(x) for x in (sorted(self.judgements.items()), self.rules, self.steps)]
+        said = [repr(x) for x in (self.name, sorted(self.judgements.items()), self.rules, self.steps)]
         return hashlib.sha256("\n".join(said).encode(errors="surrogatepass")).hexdigest()[:8]
 
     @cached_property
