@@ -25,7 +25,7 @@ from datasets import Dataset, DatasetDict
 import svcnorm
 from svcnorm import assessment, datacheck
 from svcnorm.bundle import locate, models_dir, sha256_file
-from svcnorm.checks import judge_cases, read_cases
+from svcnorm.checks import judge_cases, read_cases, shipped_cases
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, SvcnormError
 from svcnorm.examples import Example, read_examples
@@ -101,7 +101,7 @@ def assemble(config: dict, new: list[Example], files: Sequence[Path], out: Path)
 
 def contrast(old: Classifier, new: Classifier, repeats: int = 1000) -> dict[str, Any]:
     """Share of the shipped contrast pairs that pass, old and new, with a paired bootstrap interval, in the form of `assessment.compare`."""
-    cases = list(read_cases(Path(svcnorm.__file__).parents[1] / "data" / "contrast.jsonl"))
+    cases = list(read_cases(shipped_cases()))
     passed = [np.array([row["passed"] for row in judge_cases(cases, lambda texts, c=c: (p.labels for p in c.predict_many(texts, split=False)))], float)
               for c in (old, new)]  # fmt: skip
     difference, rng = passed[1] - passed[0], np.random.default_rng(0)
