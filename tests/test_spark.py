@@ -301,8 +301,14 @@ print(sorted({(r.model, r.norm, *r.breaches) for r in out.collect()}))
 
 @pytest.mark.slow
 def test_executors_in_processes_and_folders_of_their_own_get_model_and_norm(session, ours, tmp_path):
-    env = {**os.environ, "SPARK_WORKER_DIR": str(tmp_path / "work"), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    import pyspark
+
+    home = tmp_path / "spark"  # executors write to a folder there
+    home.mkdir()
+    for path in Path(pyspark.__file__).parent.iterdir():
+        (home / path.name).symlink_to(path)
+    env = {**os.environ, "SPARK_HOME": str(home), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", CLUSTER, *map(str, ours)], env=env, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", CLUSTER, *map(str, ours)], env=env, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.stdout.strip().endswith("[('ours', 'ours', 'greeting')]"), done.stderr[-3000:]
