@@ -9,6 +9,8 @@ pytest.importorskip("sklearn")
 
 from svcnorm.cli import main
 
+pytestmark = pytest.mark.filterwarnings("ignore:May not flag all label issues")  # cleanlab, of labels that so small a file does not have
+
 
 def run(*args):
     return CliRunner().invoke(main, ["data", *map(str, args)])

@@ -8,6 +8,8 @@ from svcnorm.datacheck import agreement, check, leakage, near, out_of_fold, prob
 from svcnorm.examples import Example
 from svcnorm.labels import LABELS, NAMES
 
+pytestmark = pytest.mark.filterwarnings("ignore:May not flag all label issues")  # cleanlab, of labels that so small a file does not have
+
 
 def example(text, *labels, id="", **fields):
     return Example(id, text, labels, fields)
