@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+
+from benchmarks.peers import machine
 
 ROOT = Path(__file__).parents[1]
 CORES, PARTITIONS = (1, 2), (1, 2, 4, 8)
@@ -101,13 +102,12 @@ def child(way: str, cores: int, count: int, repeats: int) -> dict:
 
 
 def run(count: int, repeats: int) -> dict:
-    cpu = next((x.split(":", 1)[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), "")
     ways = {}
     for cores in CORES:
         for way in ("plain", "spark"):
             print(f"{way}, {cores} of {os.cpu_count()} cores", flush=True)
             ways[f"{way}-{cores}"] = child(way, cores, count, repeats)
-    return {"format": 1, "machine": {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}, "sentences": count, "repeats": repeats,
+    return {"format": 1, "machine": machine(), "sentences": count, "repeats": repeats,
             "versions": {p: metadata.version(p) for p in ("svcnorm", "pyspark", "pyarrow", "onnxruntime")}, "ways": ways}  # fmt: skip
 
 

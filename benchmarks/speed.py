@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import shutil
 import statistics
@@ -22,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import Pipeline
+from benchmarks.peers import Pipeline, machine
 from scripts.data_report import table
 from svcnorm.bundle import FILES, open_bundle, write_manifest
-from svcnorm.classifier import Classifier
+from svcnorm.classifier import Classifier, ways
 from svcnorm.evaluation import evaluate
 from svcnorm.model import OnnxScorer
 from svcnorm.report import write_evaluation
@@ -82,23 +80,21 @@ def rate(run: Callable[[], object], sentences: int) -> float:
 
 def bulk(texts: Sequence[str], threads: int, repeats: int) -> dict[str, float]:
     """Sentences a second by each way, medians over repeats that take turns."""
-    from svcnorm.norms import Norm
-
-    bare = Norm("none", "", "", None, {}, (), ())
     pipeline = Pipeline().load(WORK, threads)
-    ways: dict[str, Callable[[], object]] = {"transformers.pipeline, float checkpoint, batches of 32": lambda: pipeline(texts)}
-    for name, model, norm in (
-        ("svcnorm, float, no rules", WORK / "float", bare),
-        ("svcnorm, int8, no rules", None, bare),
-        ("svcnorm, int8, rules", None, "base"),
+    runs: dict[str, Callable[[], object]] = {"transformers.pipeline, float checkpoint, batches of 32": lambda: pipeline(texts)}
+    for name, model, way in (
+        ("svcnorm, float, no rules", WORK / "float", "model"),
+        ("svcnorm, int8, no rules", None, "model"),
+        ("svcnorm, int8, rules", None, "both"),
     ):
-        classifier = Classifier.load(model, norm=norm, threads=threads, cache=0)
-        ways[name] = lambda c=classifier: list(c.predict_many(texts, split=False))
-    for run in ways.values():
+        loaded = Classifier.load(model, threads=threads, cache=0)
+        classifier = ways(loaded.scorer, loaded.norm)[way]
+        runs[name] = lambda c=classifier: list(c.predict_many(texts, split=False))
+    for run in runs.values():
         run()  # warm: buffers, the rules' automata
-    rates: dict[str, list[float]] = {name: [] for name in ways}
+    rates: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
-        for name, run in ways.items():
+        for name, run in runs.items():
             rates[name].append(rate(run, len(texts)))
     return {name: statistics.median(values) for name, values in rates.items()}
 
@@ -179,10 +175,7 @@ def run(number: int, repeats: int) -> dict:
     quality = {name: evaluate([p.labels for p in Classifier.load(model).predict_many((e.text for e in gold), split=False)], [e.labels for e in gold])
                for name, model in (("int8", None), ("float", WORK / "float"))}  # fmt: skip
     found["macro_f1"] = {name: e.macro_f1 for name, e in quality.items()}
-    cpu = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
-    )
-    return {**found, "machine": {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}}
+    return {**found, "machine": machine()}
 
 
 def render(found: dict) -> str:

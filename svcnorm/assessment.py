@@ -16,7 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from svcnorm.classifier import Classifier
-from svcnorm.errors import DataError, MissingExtraError
+from svcnorm.errors import DataError, optional
 from svcnorm.evaluation import (
     TABOO,
     Evaluation,
@@ -79,7 +79,7 @@ def describe(m: Measured, *, fields: Sequence[str] | None = None, repeats: int =
     `fields`: fields of the data to slice by; `None`: each that has few different values. `repeats`: of the bootstrap. Figures without
     anything to divide by are `None`. Raises `DataError` for a field that no line has.
     """
-    metrics = _sklearn_metrics()
+    metrics = optional("sklearn.metrics", "evaluation needs scikit-learn; install svcnorm[evaluate]")
     overall = evaluate_matrix(m.said, m.true)
     ranges = intervals(*m.label_sets, m.groups, repeats=repeats, seed=seed)
     content = overall.to_dict()
@@ -99,14 +99,6 @@ def describe(m: Measured, *, fields: Sequence[str] | None = None, repeats: int =
         **content, "micro_f1_interval": ranges.get("micro_f1"), "macro_f1_interval": ranges.get("macro_f1"),
         "labels": rows, "sources": {k: {n: sum(by[k][n] for by in sources.values()) for n in ("given", "right")} for k in SOURCES}, "review": _review(m), "confusions": _confusions(m), "slices": _slices(m, fields),
     }  # fmt: skip
-
-
-def _sklearn_metrics() -> Any:
-    try:
-        from sklearn import metrics
-    except ImportError:
-        raise MissingExtraError("evaluation needs scikit-learn; install svcnorm[evaluate]") from None
-    return metrics
 
 
 def _curves(metrics: Any, p: NDArray, true: NDArray) -> dict[str, Any]:

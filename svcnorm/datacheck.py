@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svcnorm.errors import MissingExtraError
+from svcnorm.errors import optional
 from svcnorm.evaluation import indicator
 from svcnorm.examples import Example
 from svcnorm.labels import NAMES
@@ -129,22 +129,14 @@ def out_of_fold(examples: Sequence[Example], folds: int = 5, seed: int = 0) -> N
 
 def probable_errors(examples: Sequence[Example], probabilities: NDArray) -> list[dict[str, Any]]:
     """Labels that are probably wrong or missing (confident learning, Northcutt et al. 2021), the surest first, each for a second look."""
-    try:
-        from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
-    except ImportError:
-        raise MissingExtraError("probable label errors need cleanlab; install svcnorm[data]") from None
+    cleanlab = optional("cleanlab.multilabel_classification.filter", "probable label errors need cleanlab; install svcnorm[data]")
     true = indicator(e.labels for e in examples)
     sets = [np.flatnonzero(row).tolist() for row in true]
-    flagged = find_multilabel_issues_per_class(sets, np.clip(probabilities, 1e-6, 1 - 1e-6), n_jobs=1)
+    flagged = cleanlab.find_multilabel_issues_per_class(sets, np.clip(probabilities, 1e-6, 1 - 1e-6), n_jobs=1)
     places = [(abs(float(probabilities[i, j]) - true[i, j]), i, j) for i, j in np.argwhere(flagged)]
     return [{"id": examples[i].id or f"#{i + 1}", "label": NAMES[j], "given": bool(true[i, j]), "probability": round(float(probabilities[i, j]), 4)}
             for _, i, j in sorted(places, reverse=True)]  # fmt: skip
 
 
 def _sklearn(module: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(f"sklearn.{module}")
-    except ImportError:
-        raise MissingExtraError("checking data needs scikit-learn; install svcnorm[data]") from None
+    return optional(f"sklearn.{module}", "checking data needs scikit-learn; install svcnorm[data]")

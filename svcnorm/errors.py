@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
+
 
 class SvcnormError(Exception):
     """Base of every error that svcnorm raises on purpose. The command line prints it and exits with 2."""
@@ -25,3 +28,11 @@ class BundleError(SvcnormError):
 
 class MissingExtraError(SvcnormError, ImportError):
     """A package of an optional extra is not installed."""
+
+
+def optional(module: str, what: str) -> ModuleType:
+    """A module of an optional extra. Raises `MissingExtraError(what)`, which says what needs it and how to install it, if it is not there."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise MissingExtraError(what) from None

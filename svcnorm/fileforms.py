@@ -13,11 +13,10 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from svcnorm.errors import DataError, MissingExtraError
+from svcnorm.errors import DataError, optional
 from svcnorm.examples import not_utf8, parse_line
 from svcnorm.terminal import to_json
 
@@ -98,10 +97,7 @@ def _gathered(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 
 def _need(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError:
-        raise MissingExtraError("Parquet and .zst files need pyarrow; install svcnorm[bulk]") from None
+    return optional(module, "Parquet and .zst files need pyarrow; install svcnorm[bulk]")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, float, bytes]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from svcnorm import assessment
 from svcnorm.classifier import Classifier
-from svcnorm.errors import MissingExtraError
+from svcnorm.errors import optional
 from svcnorm.examples import Example, write_rows, write_text
 from svcnorm.labels import LABELS
 
@@ -30,11 +30,8 @@ def render(
     title: str = "svcnorm",
 ) -> str:
     """The report as HTML. `evaluation`, `errors`, `comparison`: what `describe`, `errors` and `compare` give; the first 500 errors are shown."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise MissingExtraError("reports need Jinja2; install svcnorm[evaluate]") from None
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja2 = optional("jinja2", "reports need Jinja2; install svcnorm[evaluate]")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent, "between": between, "pieces": pieces, "radius": radius}
     template = environment.from_string((files("svcnorm") / "report.html.j2").read_text(encoding="utf-8"))
     return template.render(e=evaluation, errors=errors[:ERRORS_SHOWN], total=len(errors), c=comparison, title=title,

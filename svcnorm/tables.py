@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from svcnorm.errors import DataError, MissingExtraError
+from svcnorm.errors import DataError, optional
 from svcnorm.examples import raise_problem
 
 SUFFIXES = (".csv", ".tsv", ".xlsx")
@@ -59,14 +59,11 @@ def _csv(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _excel(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        from openpyxl import load_workbook
-    except ImportError:
-        raise MissingExtraError("Excel files need openpyxl; install svcnorm[data], or save the sheet as CSV in UTF-8") from None
+    openpyxl = optional("openpyxl", "Excel files need openpyxl; install svcnorm[data], or save the sheet as CSV in UTF-8")
     from zipfile import BadZipFile
 
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (BadZipFile, KeyError):
         raise DataError(f"{path}: not an Excel workbook (.xlsx)") from None
     sheet = book.worksheets[0]

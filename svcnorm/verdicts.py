@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from svcnorm.errors import DataError, LabelError
-from svcnorm.examples import Example, check_choice, not_utf8, raise_problem, read_rows
+from svcnorm.examples import Example, check_choice, raise_problem, read_rows
 from svcnorm.labels import find, ordered
+from svcnorm.tables import SUFFIXES, read_table
 
 VERDICTS = ("right", "wrong")
 
@@ -35,23 +35,12 @@ class Verdict:
 
 
 def read_verdicts(path: Path, on_problem: Callable[[str], object] = raise_problem) -> Iterator[Verdict]:
-    """The verdicts of a JSONL or CSV file with sentence, label, verdict (right or wrong) and, if wanted, comment. Bad lines as in `read_rows`."""
-    for number, row in _csv_rows(path, on_problem) if path.suffix == ".csv" else read_rows(path, on_problem):
+    """The verdicts of a JSONL file or a table (CSV, TSV, Excel) with sentence, label, verdict (right or wrong) and, if wanted, comment. Bad lines as in `read_rows`."""
+    for number, row in read_table(path, on_problem) if path.suffix.lower() in SUFFIXES else read_rows(path, on_problem):
         try:
             yield Verdict.from_dict(row)
         except (DataError, LabelError) as e:
             on_problem(f"{path}:{number}: {e}")
-
-
-def _csv_rows(path: Path, on_problem: Callable[[str], object]) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as f:
-            rows = csv.DictReader(f)
-            yield from ((rows.line_num, row) for row in rows)
-    except OSError as e:
-        raise DataError(f"{path}: cannot be read: {e.strerror}") from None
-    except UnicodeDecodeError as e:
-        on_problem(not_utf8(str(path), e))
 
 
 def apply_verdicts(

@@ -17,8 +17,7 @@ from svcnorm import BundleError, Classifier, DataError, Norm, NormError
 from svcnorm import spark as svcnorm_spark
 from svcnorm.bundle import locate, open_bundle, write_manifest
 from svcnorm.errors import MissingExtraError
-from svcnorm.spark import COLUMNS, label_batch, predict
-from svcnorm.spark import _rows as flat_rows
+from svcnorm.spark import COLUMNS, _rows, label_batch, predict
 
 pa = pytest.importorskip("pyarrow")
 
@@ -74,7 +73,7 @@ def labelled(batch, classifier, **how) -> list[dict]:
 
 
 def test_a_sentence_is_a_row_and_labels_probabilities_and_sources_go_together():
-    first, second = flat_rows(fake().predict("嗯，您好。这个我没办法"))
+    first, second = _rows(fake().predict("嗯，您好。这个我没办法"))
     assert list(first) == list(COLUMNS)
     assert (first["sentence_index"], first["start"], first["end"], first["sentence"]) == (0, 0, 5, "嗯，您好。")
     assert (second["sentence_index"], second["start"]) == (1, 5)
@@ -90,7 +89,7 @@ def test_rules_alone_give_null_for_a_probability():
 
 
 def test_a_text_without_sentences_keeps_a_row_that_says_nothing_is_wrong():
-    (row,) = flat_rows(fake().predict("。。"))
+    (row,) = _rows(fake().predict("。。"))
     assert row == {**dict.fromkeys(COLUMNS), "model": "fake", "norm": "base", "norm_version": Norm.load("base").version}
 
 
@@ -171,7 +170,7 @@ def test_every_number_of_partitions_gives_what_predict_many_gives(session, class
     df = session.createDataFrame(list(enumerate(texts)), "n int, text string").repartition(partitions)
     rows = [r.asDict() for r in predict(df).orderBy("n", "sentence_index").collect()]
     session.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
-    expected = [row for p in classifier.predict_many(t or "" for t in texts) for row in flat_rows(p)]
+    expected = [row for p in classifier.predict_many(t or "" for t in texts) for row in _rows(p)]
     assert len(rows) == len(expected) > len(texts)
     for row, wanted in zip(rows, expected, strict=True):
         assert row["probabilities"] == (wanted["probabilities"] and pytest.approx(wanted["probabilities"], abs=0.005))

@@ -23,7 +23,7 @@ import yaml
 from datasets import Dataset, DatasetDict
 
 import svcnorm
-from svcnorm import assessment, datacheck
+from svcnorm import assessment, datacheck, registry
 from svcnorm.bundle import locate, models_dir, sha256_file
 from svcnorm.checks import judge_cases, read_cases, shipped_cases
 from svcnorm.classifier import Classifier
@@ -31,7 +31,7 @@ from svcnorm.errors import DataError, SvcnormError
 from svcnorm.examples import Example, read_examples
 from svcnorm.labels import NAMES, SHIPPED, ordered
 from svcnorm.privacy import mask
-from svcnorm.report import percent, write_evaluation
+from svcnorm.report import between, percent, write_evaluation
 from training import calibrate, evaluate, export, lexical, prepare, promote, train
 from training.stage import fingerprint, stage
 
@@ -126,22 +126,18 @@ def judge(old: Classifier, new: Classifier, tests: dict[str, Path], gates: list[
         examples = prepare.read_folder(path) if path.is_dir() else list(read_examples(path))
         origin = {"path": str(path), "sha256": fingerprint(None, [path]) if path.is_dir() else sha256_file(path), "skipped": 0}
         _, comparison = write_evaluation(out / name, examples, new, old, gates=gates, origin=origin)
-        for k in ("micro_f1", "macro_f1", "taboo_precision", "taboo_recall"):
-            f = comparison["figures"][k]
-            print(
-                f"{name:9} {k:16} {percent(f['old'])} -> {percent(f['new'])}   difference {percent(f['difference'])}, 95 % {in_points(f)}"
-            )
+        show(name, {k: comparison["figures"][k] for k in ("micro_f1", "macro_f1", "taboo_precision", "taboo_recall")})
         rows += [{"on": name, **g} for g in comparison["gates"]]
     pairs = contrast(old, new)
-    f = pairs["figures"]["contrast"]
-    print(
-        f"{'contrast':9} {'passed':16} {percent(f['old'])} -> {percent(f['new'])}   difference {percent(f['difference'])}, 95 % {in_points(f)}"
-    )
+    show("pairs", pairs["figures"])
     return rows + [{"on": "contrast", **g} for g in assessment.check_gates([CONTRAST_GATE], pairs)]
 
 
-def in_points(figure: dict[str, Any]) -> str:
-    return " … ".join(percent(x) for x in figure["interval"]) if figure["interval"] else "–"
+def show(name: str, figures: dict[str, dict[str, Any]]) -> None:
+    for k, f in figures.items():
+        print(
+            f"{name:9} {k:16} {percent(f['old'])} -> {percent(f['new'])}   difference {percent(f['difference'])}, 95 % {between(f['interval'])}"
+        )
 
 
 def main() -> int:
@@ -168,7 +164,8 @@ def main() -> int:
 
 def run(args: argparse.Namespace) -> int:
     config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
-    gates, parent = assessment.read_gates(args.gates), locate(args.parent or current_of(args.models))
+    gates = assessment.read_gates(args.gates)
+    parent = locate(args.parent) if args.parent else args.models / str(registry.current(args.models))
     tests = {**({"test": args.test} if args.test else {}), "gold": Path(config["gold"])}
     known = [e for path in tests.values() for e in (prepare.read_folder(path) if path.is_dir() else read_examples(path))]
     new, work = read_new(args.data, known), args.work
@@ -190,10 +187,6 @@ def run(args: argparse.Namespace) -> int:
     if args.promote:
         print("current bundle:", promote.run(evaluated, args.models, new_data=digests, gates=rows))
     return 0
-
-
-def current_of(models: Path) -> Path:
-    return models / (models / "CURRENT").read_text(encoding="utf-8").strip()
 
 
 if __name__ == "__main__":

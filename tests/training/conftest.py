@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("torch")
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +44,7 @@ def tiny_base(tmp_path_factory) -> Path:
         intermediate_size=64,
         max_position_embeddings=64,
     )
+    set_seed(0)  # what a gate says of a model this small hangs on where it began
     BertModel(config).save_pretrained(path)
     return path
 
@@ -68,3 +70,13 @@ def run(tiny_base, tmp_path_factory):
         return done.stdout
 
     return work, again(), again
+
+
+@pytest.fixture(scope="session")
+def retraining(run) -> str:
+    """The text of a configuration for training/retrain.py that goes on from the tiny bundle."""
+    work, _, _ = run
+    tiny = yaml.safe_load((ROOT / "training/configs/tiny.yaml").read_text(encoding="utf-8"))
+    changes = {"base_model": None, "data": str(work / "train"), "gold": str(work / "gold"), "new_head": False, "layers": None, "pooling_layer": False,
+               "fold": False, "learning_rate": 1e-4, "replay": 40, "repeat": 2}  # fmt: skip
+    return yaml.safe_dump({**tiny, **changes})

@@ -24,15 +24,12 @@ OPEN = {"gates": [{"figure": "micro_f1", "max_drop": 1}]}
 
 
 @pytest.fixture(scope="module")
-def centre(run, tmp_path_factory):
+def centre(run, retraining, tmp_path_factory):
     """A customer with a models folder, a configuration, newly labelled sentences and a held-out set."""
     work, _, _ = run
     home = tmp_path_factory.mktemp("centre")
     shutil.copytree(work / "models", home / "models")
-    tiny = yaml.safe_load((ROOT / "training/configs/tiny.yaml").read_text(encoding="utf-8"))
-    changes = {"base_model": None, "data": str(work / "train"), "gold": str(work / "gold"), "new_head": False, "layers": None, "pooling_layer": False,
-               "fold": False, "learning_rate": 1e-4, "replay": 40, "repeat": 2}  # fmt: skip
-    (home / "retrain.yaml").write_text(yaml.safe_dump({**tiny, **changes}), encoding="utf-8")
+    (home / "retrain.yaml").write_text(retraining, encoding="utf-8")
     (home / "open.yaml").write_text(yaml.safe_dump(OPEN), encoding="utf-8")
     (home / "shut.yaml").write_text(yaml.safe_dump({"gates": [{"figure": "micro_f1", "min": 1}]}), encoding="utf-8")
     rows = [e.to_dict() for e in read_examples(sorted((ROOT / "data" / "train").glob("x4*.jsonl"))[0])][:60]

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_from_a_folder_of_new_calls_to_a_promoted_model_and_back(run, tmp_path):
+def test_from_a_folder_of_new_calls_to_a_promoted_model_and_back(run, retraining, tmp_path):
     work, _, _ = run
     models = tmp_path / "models"
     parent = registry.promote(work / "models" / registry.current(work / "models"), models)
@@ -74,10 +74,7 @@ def test_from_a_folder_of_new_calls_to_a_promoted_model_and_back(run, tmp_path):
     assert json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))["sentences"] == 21
 
     # 4. retrain, judge, promote, go back
-    tiny = yaml.safe_load((ROOT / "training/configs/tiny.yaml").read_text(encoding="utf-8"))
-    changes = {"base_model": None, "data": str(work / "train"), "gold": str(work / "gold"), "new_head": False, "layers": None, "pooling_layer": False,
-               "fold": False, "learning_rate": 1e-4, "replay": 40, "repeat": 2}  # fmt: skip
-    (tmp_path / "retrain.yaml").write_text(yaml.safe_dump({**tiny, **changes}), encoding="utf-8")
+    (tmp_path / "retrain.yaml").write_text(retraining, encoding="utf-8")
     (tmp_path / "gates.yaml").write_text(yaml.safe_dump({"gates": [{"figure": "micro_f1", "max_drop": 1}]}), encoding="utf-8")
     command("--data", tmp_path / "labelled.jsonl", tmp_path / "reviewed.jsonl", "--test", tmp_path / "held_out.jsonl", "--config", tmp_path / "retrain.yaml", "--models", models,
             "--gates", tmp_path / "gates.yaml", "--work", tmp_path / "retrain", "--promote", module="training.retrain")  # fmt: skip
