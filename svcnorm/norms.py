@@ -140,7 +140,7 @@ class Norm:
 
         Raises `NormError` with every problem of the file, one a line, each as `path:line: …`.
         """
-        return _load(_locate(name_or_path), ())
+        return _load(name_or_path, ())
 
     @cached_property
     def version(self) -> str:
@@ -200,19 +200,20 @@ def names() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in (files("svcnorm") / "rulebooks").iterdir() if p.name.endswith(".yaml"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pattern:
-    """A regular expression in RE2 syntax: matching takes time linear in the text, whatever a user writes. No look-around, no back-references."""
+    """A regular expression in RE2 syntax: matching takes time linear in the text, whatever a user writes. No look-around, no back-references.
+
+    It is compiled when first used, and then raises `re2.error` if it is none: most patterns of a norm never see a sentence that could match.
+    """
 
     source: str
-    compiled: Any = field(repr=False, compare=False)
 
-    @classmethod
-    def of(cls, source: str) -> Pattern:
-        """Raises `re2.error`."""
+    @cached_property
+    def compiled(self) -> Any:
         import re2
 
-        return cls(source, re2.compile(source, options=_options()))
+        return re2.compile(self.source, options=_options())
 
     def span(self, text: str) -> Span | None:
         """The first match, without the marks at its ends that a pattern needs only to see where a phrase stops."""
@@ -229,7 +230,7 @@ class Pattern:
         return bool(self.compiled.search(text))
 
     def __reduce__(self) -> tuple:  # a compiled pattern does not travel to another process; its source does
-        return Pattern.of, (self.source,)
+        return Pattern, (self.source,)
 
 
 def _options() -> re2.Options:
@@ -244,9 +245,13 @@ def _rank(severity: str | None) -> int:
     return SEVERITIES.index(severity) if severity else len(SEVERITIES)
 
 
+def _is_name(name_or_path: str | Path) -> bool:
+    return not str(name_or_path).endswith((".yaml", ".yml")) and "/" not in str(name_or_path)
+
+
 def _locate(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
-    if not text.endswith((".yaml", ".yml")) and "/" not in text:
+    if _is_name(text):
         path = Path(str(files("svcnorm") / "rulebooks" / f"{text}.yaml"))
         if path.exists():
             return path
@@ -317,10 +322,13 @@ _KEYS = {
 
 
 class _Checker:
-    """Turns the mappings of one file into checked objects and collects what is wrong with them."""
+    """Turns the mappings of one file into checked objects and collects what is wrong with them.
 
-    def __init__(self, path: Path, problems: list[str]):
-        self.path, self.problems, self.name = path, problems, path.stem
+    The patterns of `shipped` norms are not compiled to be checked: the tests have done that, and it is most of the time that loading takes.
+    """
+
+    def __init__(self, path: Path, problems: list[str], *, shipped: bool):
+        self.path, self.problems, self.name, self.shipped = path, problems, path.stem, shipped
 
     def wrong(self, line: int, message: str) -> None:
         self.problems.append(f"{self.path}:{line}: {message}")
@@ -374,12 +382,16 @@ class _Checker:
 
         if re.search(r"\\[bBW]", source):
             self.wrong(line, r"\b, \B and \W do not know Chinese characters; write the characters out")
+        made = Pattern(source)
+        if self.shipped:
+            return made
         try:
-            return Pattern.of(source)
+            made.compiled  # noqa: B018
         except re2.error as e:
             reason = e.args[0].decode() if e.args and isinstance(e.args[0], bytes) else e
             self.wrong(line, f"not an RE2 pattern (no look-around, no back-references): {reason}: {source}")
             return None
+        return made
 
     def rule(self, raw: Any, line: int) -> Rule | None:
         raw = self.mapping(raw, "rule", line)
@@ -439,10 +451,11 @@ def _phrase(phrase: str) -> str:
     return _GAP.join(parts)
 
 
-def _load(path: Path, children: tuple[Path, ...]) -> Norm:
+def _load(name_or_path: str | Path, children: tuple[Path, ...]) -> Norm:
     problems: list[str] = []
+    path = _locate(name_or_path)
     raw = _read(path, problems)
-    check = _Checker(path, problems)
+    check = _Checker(path, problems, shipped=_is_name(name_or_path))
     raw = check.mapping(raw, "norm", 1)
     if raw.get("format") != FORMAT:
         check.wrong(raw.lines.get("format", 1), f"`format: {FORMAT}` is expected, got {raw.get('format')!r}")
@@ -459,7 +472,7 @@ def _load(path: Path, children: tuple[Path, ...]) -> Norm:
             located = _locate(target)
             if located in (*children, path):
                 raise NormError(f"{path}:{raw.lines['extends']}: extends goes round in a circle through {located}")
-            parent = _load(located, (*children, path))
+            parent = _load(target, (*children, path))
         except NormError as e:
             problems.append(str(e) if str(e).startswith(str(path)) else f"{path}:{raw.lines['extends']}: extends {base!r}: {e}")
 

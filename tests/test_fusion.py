@@ -9,7 +9,7 @@ from svcnorm.results import Span
 
 
 def hit(decides: bool = False) -> Hit:
-    return Hit(Rule("r", ("pushback",), Pattern.of("x"), None, decides, Judgement(), (), (), "test", 1), Span(0, 1))
+    return Hit(Rule("r", ("pushback",), Pattern("x"), None, decides, Judgement(), (), (), "test", 1), Span(0, 1))
 
 
 def probabilities(p: float) -> np.ndarray:

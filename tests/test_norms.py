@@ -1,5 +1,6 @@
 import pickle
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ def test_base_and_one_norm_per_source_document_are_shipped():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_rule_hits_its_hits_and_misses_its_misses(name):
     assert Norm.load(name).problems() == []
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_norm_stands_the_checks_that_it_is_loaded_without(name):
+    by_path = Norm.load(files("svcnorm") / "rulebooks" / f"{name}.yaml")
+    assert by_path.version == Norm.load(name).version
 
 
 @pytest.mark.parametrize("name", SHIPPED)
