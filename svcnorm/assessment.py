@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from svcnorm.checks import judge_cases, read_cases, shipped_cases
 from svcnorm.classifier import Classifier
 from svcnorm.errors import DataError, optional
 from svcnorm.evaluation import (
@@ -204,6 +205,17 @@ def compare(old: Measured, new: Measured, *, repeats: int = 1000, seed: int = 0)
     }  # fmt: skip
 
 
+def compare_contrast(old: Classifier, new: Classifier, *, repeats: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """The share of the shipped contrast pairs that pass (`checks.check_cases`), in the form of a figure of `compare`; the bootstrap draws pairs."""
+    cases = list(read_cases(shipped_cases()))
+    passed = [np.array([row["passed"] for row in judge_cases(cases, lambda texts, c=c: (p.labels for p in c.predict_many(texts, split=False)))], float)
+              for c in (old, new)]  # fmt: skip
+    difference, rng = passed[1] - passed[0], np.random.default_rng(seed)
+    draws = [difference[rng.integers(len(cases), size=len(cases))].mean() for _ in range(repeats)]
+    was, now = (float(p.mean()) for p in passed)
+    return {"old": was, "new": now, "difference": now - was, "interval": [float(x) for x in np.quantile(draws, (0.025, 0.975))]}
+
+
 def _figures(e: Evaluation) -> dict[str, float | None]:
     return {"micro_f1": e.micro.f1, "macro_f1": e.macro_f1, "taboo_precision": e.taboo.precision, "taboo_recall": e.taboo.recall,
             **{name: c.f1 for name, c in e.labels.items()}}  # fmt: skip
@@ -245,8 +257,8 @@ def check_gates(gates: Sequence[dict[str, Any]], comparison: dict[str, Any]) -> 
     """Whether a new model may replace the old one: each gate with "passed" and, where it fails, what failed.
 
     A gate is {"figure", "min"} (the new model's figure is at least that) or {"figure", "max_drop"} (its 95 % interval of new minus old
-    does not lie wholly below minus that: what is no worse than chance may pass). "figure": a key of `compare`'s figures, or "label_f1"
-    for every label with support.
+    does not lie wholly below minus that: what is no worse than chance may pass). "figure": a key of `compare`'s figures, "label_f1"
+    for every label with support, or "contrast" (`compare_contrast`).
     """
     figures, rows = comparison["figures"], []
     for gate in gates:

@@ -71,6 +71,8 @@ def write_evaluation(
     found, comparison = {**assessment.describe(measured, fields=fields), "data": origin}, None
     if old:
         comparison = assessment.compare(assessment.measure(old, measured.examples), measured)
+        if any(gate.get("figure") == "contrast" for gate in gates):
+            comparison["figures"]["contrast"] = assessment.compare_contrast(old, new)
         comparison["gates"] = assessment.check_gates(gates, comparison)
     wrong = assessment.errors(measured)
     out.mkdir(parents=True, exist_ok=True)

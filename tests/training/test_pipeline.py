@@ -271,10 +271,22 @@ def test_a_taboo_threshold_reaches_its_precision_and_few_positives_have_little_s
     assert calibrate.threshold(np.array([0.01, 0.02]), np.array([0, 1]), None) == pytest.approx(0.5, abs=0.03)
 
 
+def test_thresholds_of_a_retrained_model_stay_near_its_parents_and_a_new_label_has_its_own():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2000, len(LABELS))).astype(np.float32) * 3
+    true = (rng.random(logits.shape) < 0.05 / (1 + np.exp(-logits))).astype(np.float32)
+    alone = calibrate.fit(logits, true, 0.8).threshold
+    parent = np.full(len(LABELS), 0.3)
+    parent[-1] = np.nan
+    drawn = calibrate.fit(logits, true, 0.8, parent).threshold
+    assert (np.abs(drawn - 0.3) < np.abs(alone - 0.3))[:-1].all()
+    assert drawn[-1] == alone[-1]
+
+
 def test_rates_on_held_back_sentences_come_from_a_calibration_of_the_other_authors(monkeypatch):
     fitted = []
 
-    def fit(logits, true, target):
+    def fit(logits, true, target, parent):
         fitted.append(sorted(set(logits[:, 0].tolist())))
         return FLAT
 

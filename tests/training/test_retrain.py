@@ -20,7 +20,7 @@ from svcnorm.labels import NAMES
 from training import retrain
 
 ROOT = Path(__file__).parents[2]
-OPEN = {"gates": [{"figure": "micro_f1", "max_drop": 1}]}
+OPEN = {"gates": [{"figure": "micro_f1", "max_drop": 1}, {"figure": "contrast", "max_drop": 1}]}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,8 @@ def test_a_model_that_fails_a_gate_is_not_promoted_and_one_that_passes_is(centre
     lineage = open_bundle(centre / "models" / now).manifest["lineage"]
     assert lineage["parent"] == before.strip()
     assert lineage["new_data"].keys() == {str(centre / "new.jsonl")}
-    assert {g["on"] for g in lineage["gates"]} == {"test", "gold", "contrast"}
+    assert {g["on"] for g in lineage["gates"]} == {"test", "gold"}
+    assert {g["figure"] for g in lineage["gates"]} == {"micro_f1", "contrast"}
     assert (centre / "models" / before.strip() / "checkpoint").is_dir()
     assert "<html" in (centre / "work" / "reports" / "test" / "report.html").read_text(encoding="utf-8")
 
