@@ -42,6 +42,7 @@ new-customer: $(VENV)/.dev  ## docs/new-customer.md: retraining on a simulated c
 	$(BIN)/python -m scripts.new_customer
 
 selection: $(VENV)/.dev  ## docs/selection.md: what picking sentences to label is worth over chance
+	$(BIN)/python -m training.base --out build/encoder
 	$(BIN)/python -m scripts.selection_simulation
 
 screenshots: $(VENV)/.dev  ## docs/report-wide.png, docs/report-phone.png: the report of the shipped model (needs Chromium)
@@ -49,6 +50,9 @@ screenshots: $(VENV)/.dev  ## docs/report-wide.png, docs/report-phone.png: the r
 
 speed: $(VENV)/.dev  ## docs/speed.md: beside transformers.pipeline and the machine's own rate (ten minutes, quiet machine)
 	$(BIN)/python -m benchmarks.speed
+
+bulk-figures: $(VENV)/.dev  ## docs/bulk-figures.md: long files beside short ones, rate and memory (a quarter of an hour)
+	$(BIN)/python -m benchmarks.files
 
 service-figures: $(VENV)/.dev  ## docs/service-figures.md: svcnorm serve beside predict_many, 32 clients at once (three minutes)
 	$(BIN)/python -m benchmarks.service
@@ -87,4 +91,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.plain
 
-.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean service-figures spark-test spark-benchmark speed
+.PHONY: help demo setup test check train promote figures benchmark retrain new-customer selection screenshots learning-curve data-report generated clean bulk-figures service-figures spark-test spark-benchmark speed

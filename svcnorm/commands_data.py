@@ -19,7 +19,7 @@ from svcnorm.labelling import read_labelled
 from svcnorm.mapping import Mapping
 from svcnorm.preannotation import agent_turns, doccano_labels, doccano_rows, label_studio_config, label_studio_tasks, suggest
 from svcnorm.privacy import mask
-from svcnorm.selection import REASONS, select
+from svcnorm.selection import REASONS, USUAL, select
 from svcnorm.tables import SUFFIXES
 from svcnorm.terminal import (
     Reader,
@@ -159,7 +159,7 @@ def check_command(
 @click.option(
     "--known", multiple=True, type=click.Path(path_type=Path), help="Sentences labelled already: passed over, and counted for rare labels."
 )
-@click.option("--strategy", "strategies", multiple=True, type=click.Choice(REASONS), default=REASONS, show_default=True)
+@click.option("--strategy", "strategies", multiple=True, type=click.Choice(REASONS), default=USUAL, show_default=True)
 @norm_option
 @model_option
 @handled

@@ -15,18 +15,20 @@ from svcnorm.lexical import indices
 from svcnorm.text import bare
 
 REASONS = ("uncertain", "rare", "diverse")
+USUAL = REASONS[:2]  # "diverse" gains least (docs/selection.md); it is for calls that are unlike all before
+SOFT = 5  # added to a label's count before its rarity weighs
 PLAUSIBLE = 0.1  # a sentence is asked for the sake of a rare label only from this probability on
 _SIZE, _WIDTH = 1 << 15, 64  # hashed n-grams, and what they are projected on
 
 
 def select(
     texts: Sequence[str], probabilities: NDArray[np.float32], budget: int, *, known: Iterable[str] = (),
-    counts: dict[str, int] | None = None, strategies: Sequence[str] = REASONS, seed: int = 0,
+    counts: dict[str, int] | None = None, strategies: Sequence[str] = USUAL, seed: int = 0,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """Indices of at most `budget` sentences to label, each with its reason, the most wanted first; the strategies take turns.
 
     `probabilities`: shape (len(texts), len(LABELS)). `known`: sentences labelled already; these, and repetitions, are passed over
-    whatever their marks. `counts`: how many labelled sentences each label has, for "rare".
+    whatever their marks. `counts`: how many labelled sentences each label has: "uncertain" and "rare" favour labels that have few.
     """
     seen, pool = {bare(t) for t in known}, []
     for i, text in enumerate(texts):
@@ -38,7 +40,7 @@ def select(
         return []
     p = probabilities[pool]
     makers = {
-        "uncertain": lambda: uncertain(p),
+        "uncertain": lambda: uncertain(p, counts or {}),
         "rare": lambda: rare(p, counts or {}),
         "diverse": lambda: diverse([texts[i] for i in pool], budget, seed),
     }
@@ -53,9 +55,13 @@ def select(
     return [(int(pool[i]), reason) for i, reason in chosen.items()]
 
 
-def uncertain(p: NDArray[np.float32]) -> list[int]:
-    """All rows, by how many of a row's decisions are expected to be wrong: the sum of min(p, 1 - p) of calibrated probabilities."""
-    return np.argsort(-np.minimum(p, 1 - p).sum(axis=1), kind="stable").tolist()
+def uncertain(p: NDArray[np.float32], counts: dict[str, int]) -> list[int]:
+    """All rows, by how many of a row's decisions are expected to be wrong: the sum of min(p, 1 - p) of calibrated probabilities.
+
+    A decision weighs 1 / sqrt(count + 5): one on a rare label teaches more (docs/selection.md).
+    """
+    weight = 1 / np.sqrt(np.array([counts.get(name, 0) for name in NAMES]) + SOFT)
+    return np.argsort(-(np.minimum(p, 1 - p) @ weight), kind="stable").tolist()
 
 
 def rare(p: NDArray[np.float32], counts: dict[str, int]) -> list[int]:

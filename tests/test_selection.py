@@ -3,7 +3,7 @@
 import numpy as np
 
 from svcnorm.labels import LABELS, NAMES
-from svcnorm.selection import diverse, rare, select, uncertain
+from svcnorm.selection import REASONS, diverse, rare, select, uncertain
 
 
 def table(*rows: dict[str, float]) -> np.ndarray:
@@ -15,7 +15,13 @@ def table(*rows: dict[str, float]) -> np.ndarray:
 
 
 def test_the_least_sure_sentence_comes_first():
-    assert uncertain(table({"hold": 0.95}, {"hold": 0.5}, {"hold": 0.3, "apology": 0.4})) == [2, 1, 0]
+    assert uncertain(table({"hold": 0.95}, {"hold": 0.5}, {"hold": 0.3, "apology": 0.4}), {}) == [2, 1, 0]
+
+
+def test_doubt_about_a_rare_label_weighs_more():
+    p = table({"hold": 0.5}, {"rudeness": 0.4})
+    assert uncertain(p, {}) == [0, 1]
+    assert uncertain(p, {"hold": 1000, "rudeness": 3}) == [1, 0]
 
 
 def test_labels_with_few_sentences_take_their_turn_before_others():
@@ -33,7 +39,7 @@ def test_diverse_sentences_are_unlike_each_other():
 def test_the_budget_is_kept_and_reasons_take_turns():
     texts = [f"这是第{c}句要标的话" for c in "一二三四五六七八九十"]
     p = table(*({"hold": 0.05 * i + 0.2} for i in range(10)))
-    chosen = select(texts, p, 6)
+    chosen = select(texts, p, 6, strategies=REASONS)
     assert len({i for i, _ in chosen}) == 6
     assert [reason for _, reason in chosen[:3]] == ["uncertain", "rare", "diverse"]
 

@@ -81,7 +81,7 @@ def test_the_exported_model_equals_the_checkpoint(run):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from training.export import logits_of
+    from training.export import logits_of, sort_channels
 
     work, _, _ = run
     exported = work / "stages" / "exported"
@@ -92,6 +92,13 @@ def test_the_exported_model_equals_the_checkpoint(run):
         expected = np.concatenate([model(**tokenizer(t, return_tensors="pt")).logits.numpy() for t in texts])
     np.testing.assert_allclose(logits_of(exported / "float.onnx", exported / "tokenizer.json", texts, 32), expected, atol=1e-4)
     np.testing.assert_allclose(logits_of(exported / "model.onnx", exported / "tokenizer.json", texts, 32), expected, atol=0.5)
+
+    before = model.bert.embeddings.word_embeddings.weight.detach().clone()
+    sort_channels(model)
+    assert not torch.equal(before, model.bert.embeddings.word_embeddings.weight)
+    with torch.no_grad():
+        again = np.concatenate([model(**tokenizer(t, return_tensors="pt")).logits.numpy() for t in texts])
+    np.testing.assert_allclose(again, expected, atol=1e-4)
 
 
 @pytest.mark.slow
