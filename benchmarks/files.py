@@ -56,7 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     args = parser.parse_args()
-    found: dict = {"format": 1, "runs": {name: [measure(cache, n) for n in sizes] for name, (cache, sizes) in RUNS.items()}, "machine": machine()}
+    found: dict = {
+        "format": 1,
+        "runs": {name: [measure(cache, n) for n in sizes] for name, (cache, sizes) in RUNS.items()},
+        "machine": machine(),
+    }
     rows = [
         [name, f"{r['rows']:,}", f"{r['rate']:.0f}", f"{100 * r['rate'] / runs[0]['rate']:.0f}", f"{r['peak_mb']:.0f}"]
         for name, runs in found["runs"].items()

@@ -175,6 +175,7 @@ class Pipeline:
         from transformers import pipeline
 
         from svcnorm.bundle import locate
+        from svcnorm.labels import NAMES
 
         torch.set_num_threads(threads)
         pipe = pipeline(
@@ -188,7 +189,7 @@ class Pipeline:
 
         def score(texts: Sequence[str]) -> np.ndarray:
             rows = pipe(list(texts), batch_size=32, truncation=True, max_length=128)
-            return np.array([[{x["label"]: x["score"] for x in row}[n] for n in names()] for row in rows], np.float32)
+            return np.array([[{x["label"]: x["score"] for x in row}[n] for n in NAMES] for row in rows], np.float32)
 
         return score
 

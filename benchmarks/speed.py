@@ -110,12 +110,12 @@ def repeated(threads: int, number: int) -> dict[str, float]:
 
 
 def company(texts: Sequence[str]) -> dict[str, float]:
-    """Whether what shares a batch changes a sentence's result: alone, and in shuffled batches of 64."""
+    """Whether what shares a batch changes a sentence's result: alone, and in shuffled batches of 16."""
     scorer = OnnxScorer(open_bundle())
     alone = np.concatenate([scorer.probabilities([t]) for t in texts])
     order = random.Random(0).sample(range(len(texts)), len(texts))
     together = np.empty_like(alone)
-    together[order] = scorer.probabilities([texts[i] for i in order], 64)
+    together[order] = scorer.probabilities([texts[i] for i in order], 16)
     flips = (alone >= scorer.calibration.threshold) != (together >= scorer.calibration.threshold)
     return {
         "sentences": len(texts),
@@ -125,8 +125,8 @@ def company(texts: Sequence[str]) -> dict[str, float]:
     }
 
 
-def single(texts: Sequence[str]) -> dict[str, float]:
-    classifier, times = Classifier.load(threads=1, cache=0), []
+def single(texts: Sequence[str], threads: int | None) -> dict[str, float]:
+    classifier, times = Classifier.load(threads=threads, cache=0), []
     for i, text in enumerate([*texts[:50], *texts]):
         start = time.perf_counter()
         classifier.predict(text, split=False)
@@ -167,7 +167,8 @@ def run(number: int, repeats: int) -> dict:
         flops = product_rate(threads)
         found[f"threads_{threads}"] = {"flops": flops, "floor": flops / found["operations_mean"], "rates": bulk(texts, threads, repeats)}
     found |= {
-        "single_ms": single(texts),
+        "single_ms": single(texts, None),
+        "single_one_thread_ms": single(texts, 1),
         "company": company(texts),
         "repeated": repeated(2, 10 * number),
         "evaluation": evaluation(100_000),
@@ -193,15 +194,17 @@ def render(found: dict) -> str:
                 "100",
             ]
         )
-    m, one, together, again, beyond = (found[k] for k in ("machine", "single_ms", "company", "repeated", "evaluation"))
+    m, one, alone, together, again, beyond = (
+        found[k] for k in ("machine", "single_ms", "single_one_thread_ms", "company", "repeated", "evaluation")
+    )
     predicted = list(found["threads_2"]["rates"].values())[-1]
     return "\n".join([
         "# Speed\n", f"Written by `make speed`; nothing here is typed in. {m['cpu']}, {m['cores']} cores, Python {m['python']}. {found['sentences']} different sentences of data/gold, {found['tokens_mean']:.1f} tokens and",
         f"{found['operations_mean'] / 1e6:.0f} million operations each in the mean; medians of {found['repeats']} turns, without the cache.\n",
         table(["threads", "way", "sentences/s", "times the pipeline", "% of the floor"], rows),
-        f"One sentence through `Classifier.predict`, one thread, rules on: median {one['median']:.2f} ms, p95 {one['p95']:.2f}, p99 {one['p99']:.2f}.\n",
+        f"One sentence through `Classifier.predict` as it is loaded by default (all cores), rules on, no cache: median {one['median']:.2f} ms, p95 {one['p95']:.2f}, p99 {one['p99']:.2f}; by one thread {alone['median']:.2f}, {alone['p95']:.2f}, {alone['p99']:.2f}.\n",
         f"With the cache, on {again['sentences']:,} sentences of whole calls in their order ({again['different']:,} of them different), two threads: {again['cache']:.0f} sentences/s, {again['no_cache']:.0f} without.\n",
-        f"The company of a sentence: of {together['decisions']:,} decisions on {together['sentences']:,} sentences, {together['flips']} change when they are scored in shuffled batches of 64 instead of alone; the largest difference of a probability is {together['largest_difference']:.1g}.\n",
+        f"The company of a sentence: of {together['decisions']:,} decisions on {together['sentences']:,} sentences, {together['flips']} change when they are scored in shuffled batches of 16 instead of alone; the largest difference of a probability is {together['largest_difference']:.1g}.\n",
         f"`svcnorm evaluate` on {beyond['sentences']:,} sentences takes {beyond['seconds']:.0f} s beyond predicting them, which takes {beyond['sentences'] / predicted:.0f} s on two threads at the rate above.\n",
         f"macro-F1 on data/gold with rules: int8 {100 * found['macro_f1']['int8']:.1f}, float {100 * found['macro_f1']['float']:.1f}.\n",
     ])  # fmt: skip

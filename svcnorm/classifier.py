@@ -19,6 +19,8 @@ from svcnorm.results import Prediction, Sentence, Span
 from svcnorm.text import check_text, split
 
 CACHE = 20_000  # some 5 MB
+BATCH = 16  # sentences that go through the model together: larger batches leave the processor's cache, smaller ones leave it waiting
+WINDOW = 64  # batches of texts that are sorted by length together
 
 
 class Classifier:
@@ -71,8 +73,8 @@ class Classifier:
         """
         return next(self.predict_many([text], split=split))
 
-    def predict_many(self, texts: Iterable[str], *, split: bool = True, batch_size: int = 64) -> Iterator[Prediction]:
-        """The same for many texts, in their order and as a stream: about 16 batches of texts are held at a time.
+    def predict_many(self, texts: Iterable[str], *, split: bool = True, batch_size: int = BATCH) -> Iterator[Prediction]:
+        """The same for many texts, in their order and as a stream: 64 batches of texts are held at a time.
 
         `batch_size`: sentences that go through the model together.
         """
@@ -81,11 +83,11 @@ class Classifier:
         return (prediction for prediction, _ in self.scored_many(texts, split=split, batch_size=batch_size))
 
     def scored_many(
-        self, texts: Iterable[str], *, split: bool = True, batch_size: int = 64
+        self, texts: Iterable[str], *, split: bool = True, batch_size: int = BATCH
     ) -> Iterator[tuple[Prediction, NDArray[np.float32] | None]]:
         """As `predict_many`, each with the probabilities that it was decided from: shape (sentences, len(LABELS)), `None` without a model."""
         texts = iter(texts)
-        while chunk := list(islice(texts, 16 * batch_size)):
+        while chunk := list(islice(texts, WINDOW * batch_size)):
             spans = [self._spans(text, split) for text in chunk]
             sentences = [span.of(text) for text, found in zip(chunk, spans, strict=True) for span in found]
             rows = self.scorer.probabilities(sentences, batch_size) if self.scorer else None

@@ -72,9 +72,8 @@ class Rule:
 
     def span(self, sentence: str) -> Span | None:
         """Where the rule hits the (normalised) sentence, or `None`."""
-        if self.unless and self.unless.matches(sentence):
-            return None
-        return self.pattern.span(sentence)
+        found = self.pattern.span(sentence)
+        return None if found and self.unless and self.unless.matches(sentence) else found
 
 
 @dataclass(frozen=True, slots=True)

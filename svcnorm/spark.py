@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svcnorm.bundle import FILES, MANIFEST, Bundle, open_bundle, sha256_file
-from svcnorm.classifier import Classifier
+from svcnorm.classifier import BATCH, WINDOW, Classifier
 from svcnorm.errors import DataError, MissingExtraError
 from svcnorm.fileforms import arrow_schema
 from svcnorm.flat import FLAT, flat_rows
@@ -30,7 +30,7 @@ _ROWS = 1024  # of an output batch, at most: each holds all columns of its text,
 
 def predict(
     df: DataFrame, *, text: str = "text", model: str | PathLike[str] | None = None, norm: str | PathLike[str] | Norm = "base",
-    split: bool = True, batch_size: int = 64,
+    split: bool = True, batch_size: int = BATCH,
 ) -> DataFrame:  # fmt: skip
     """The columns of `df` and `COLUMNS`, with a row for each sentence of the column `text`. Lazy, as all of Spark.
 
@@ -102,15 +102,15 @@ def _classifier(judge: _Judge) -> Classifier:
 
 
 def label_batch(
-    batch: pa.RecordBatch, classifier: Classifier, text: str = "text", *, split: bool = True, batch_size: int = 64
+    batch: pa.RecordBatch, classifier: Classifier, text: str = "text", *, split: bool = True, batch_size: int = BATCH
 ) -> Iterator[pa.RecordBatch]:
     """The rows of `predict` for one Arrow batch, in batches of bounded size. Needs pyarrow, not Spark."""
     import pyarrow as pa
 
     schema = pa.schema([*batch.schema, *_schema()])
     judge = {"model": classifier.model, "norm": classifier.norm.name, "norm_version": classifier.norm.version}
-    for at in range(0, len(batch), 16 * batch_size):
-        part = batch.slice(at, 16 * batch_size)
+    for at in range(0, len(batch), WINDOW * batch_size):
+        part = batch.slice(at, WINDOW * batch_size)
         texts = [_read(raw) for raw in part[text].cast(pa.large_binary()).to_pylist()]
         labelled = iter(_attempt(classifier, [t for t in texts if isinstance(t, str)], split=split, batch_size=batch_size))
         found = [next(labelled) if isinstance(t, str) else t for t in texts]
