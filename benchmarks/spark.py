@@ -1,4 +1,4 @@
-"""What Spark costs beside `Classifier.predict_many`: the same sentences, on the same number of cores.
+"""What Spark costs beside `Classifier.predict_many`: as many sentences of one kind, on the same number of cores.
 
     python -m benchmarks.spark [--count N] [--repeats N] [--out FOLDER]        # make spark-benchmark; writes spark-figures.md and .json
 
@@ -133,7 +133,7 @@ def table(found: dict) -> str:
         f"Written by `make spark-benchmark`; nothing here is typed in. {found['sentences']} sentences of data/train and data/gold in each run, each taken whole, none twice; medians of "
         f"{found['repeats']} runs after a first one, lowest and highest in brackets. {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}; "
         f"{', '.join(f'{k} {v}' for k, v in found['versions'].items())}.", "",
-        "Overhead: by how much longer Spark takes for the same sentences than `predict_many` on the same number of cores; below zero it is faster. `predict_many` has as many threads as cores in one "
+        "Overhead: by how much longer Spark takes for as many other sentences of the same mix than `predict_many` on the same number of cores; below zero it is faster. `predict_many` has as many threads as cores in one "
         "process, Spark a process with one thread on each core. Start: until the first sentence could be labelled, without the models in Spark's case; they are loaded in its first job.", "",
         "| cores | way | partitions | sentences/s | overhead, % | start, s | first run, s |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip

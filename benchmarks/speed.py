@@ -27,7 +27,7 @@ from scripts.data_report import table
 from svcnorm.bundle import FILES, open_bundle, write_manifest
 from svcnorm.classifier import Classifier, ways
 from svcnorm.evaluation import evaluate
-from svcnorm.model import OnnxScorer
+from svcnorm.model import BATCH, OnnxScorer
 from svcnorm.report import write_evaluation
 from training.prepare import read_folder
 
@@ -112,12 +112,12 @@ def repeated(threads: int, number: int) -> dict[str, float]:
 
 
 def company(texts: Sequence[str]) -> dict[str, float]:
-    """Whether what shares a batch changes a sentence's result: alone, and in shuffled batches of 16."""
+    """Whether what shares a batch changes a sentence's result: alone, and in shuffled batches."""
     scorer = OnnxScorer(open_bundle())
     alone = np.concatenate([scorer.probabilities([t]) for t in texts])
     order = random.Random(0).sample(range(len(texts)), len(texts))
     together = np.empty_like(alone)
-    together[order] = scorer.probabilities([texts[i] for i in order], 16)
+    together[order] = scorer.probabilities([texts[i] for i in order], BATCH)
     flips = (alone >= scorer.calibration.threshold) != (together >= scorer.calibration.threshold)
     return {
         "sentences": len(texts),
@@ -216,7 +216,7 @@ def render(found: dict) -> str:
         table(["threads", "way", "sentences/s", "times the pipeline", "% of the floor"], rows),
         f"One sentence through `Classifier.predict` as it is loaded by default (all cores), rules on, no cache: median {one['median']:.2f} ms, p95 {one['p95']:.2f}, p99 {one['p99']:.2f}; by one thread {alone['median']:.2f}, {alone['p95']:.2f}, {alone['p99']:.2f}.\n",
         f"With the cache, on {again['sentences']:,} sentences of whole calls in their order ({again['different']:,} of them different), two threads: {again['cache']:.0f} sentences/s, {again['no_cache']:.0f} without.\n",
-        f"The company of a sentence: of {together['decisions']:,} decisions on {together['sentences']:,} sentences, {together['flips']} change when they are scored in shuffled batches of 16 instead of alone; the largest difference of a probability is {together['largest_difference']:.1g}.\n",
+        f"The company of a sentence: of {together['decisions']:,} decisions on {together['sentences']:,} sentences, {together['flips']} change when they are scored in shuffled batches of {BATCH} instead of alone; the largest difference of a probability is {together['largest_difference']:.1g}.\n",
         f"`svcnorm evaluate` on {beyond['sentences']:,} sentences takes {beyond['seconds']:.0f} s beyond predicting them, which takes {beyond['sentences'] / predicted:.0f} s on two threads at the rate above.\n",
         f"macro-F1 on data/gold with rules: int8 {100 * found['macro_f1']['int8']:.1f}, float {100 * found['macro_f1']['float']:.1f}.\n",
     ])  # fmt: skip

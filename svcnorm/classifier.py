@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from svcnorm.bundle import open_bundle
 from svcnorm.errors import BundleError, SvcnormError
 from svcnorm.fusion import fuse
-from svcnorm.model import CachedScorer, OnnxScorer, Scorer
+from svcnorm.model import BATCH, CachedScorer, OnnxScorer, Scorer
 from svcnorm.norms import Norm
 from svcnorm.results import Prediction, Sentence, Span
 from svcnorm.text import check_text, split
 
 CACHE = 20_000  # some 5 MB
-BATCH = 16  # sentences that go through the model together: larger batches leave the processor's cache, smaller ones leave it waiting
 WINDOW = 64  # batches of texts that are sorted by length together
 
 

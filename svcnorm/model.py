@@ -17,6 +17,8 @@ from svcnorm.labels import LABELS
 from svcnorm.lexical import Lexical
 from svcnorm.text import normalise
 
+BATCH = 16  # sentences that go through the model together: larger batches leave the processor's cache, smaller ones leave it waiting
+
 
 class Scorer(Protocol):
     """Anything that gives each label of each sentence a probability."""
@@ -24,7 +26,7 @@ class Scorer(Protocol):
     id: str
     calibration: Calibration
 
-    def probabilities(self, sentences: Sequence[str], batch_size: int = 16) -> NDArray[np.float32]:
+    def probabilities(self, sentences: Sequence[str], batch_size: int = BATCH) -> NDArray[np.float32]:
         """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
         ...
 
@@ -40,7 +42,7 @@ class CachedScorer:
         self._rows: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._lock = Lock()
 
-    def probabilities(self, sentences: Sequence[str], batch_size: int = 16) -> NDArray[np.float32]:
+    def probabilities(self, sentences: Sequence[str], batch_size: int = BATCH) -> NDArray[np.float32]:
         """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
         keys = [normalise(s) for s in sentences]
         with self._lock:
@@ -87,11 +89,11 @@ class OnnxScorer:
             )
         self._begin, self._end = frame
 
-    def probabilities(self, sentences: Sequence[str], batch_size: int = 16) -> NDArray[np.float32]:
+    def probabilities(self, sentences: Sequence[str], batch_size: int = BATCH) -> NDArray[np.float32]:
         """Calibrated probabilities in [0, 1]. Shape: (len(sentences), len(LABELS))."""
         return self.calibration.probabilities(self.logits(sentences, batch_size))
 
-    def logits(self, sentences: Sequence[str], batch_size: int = 16) -> NDArray[np.float32]:
+    def logits(self, sentences: Sequence[str], batch_size: int = BATCH) -> NDArray[np.float32]:
         """The model's raw output, network and linear half together; 0 for labels it was not made for. Shape: (len(sentences), len(LABELS))."""
         if not sentences:
             return np.zeros((0, len(LABELS)), np.float32)

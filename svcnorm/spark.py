@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svcnorm.bundle import FILES, MANIFEST, Bundle, open_bundle, sha256_file
-from svcnorm.classifier import BATCH, WINDOW, Classifier
+from svcnorm.classifier import WINDOW, Classifier
 from svcnorm.errors import DataError, MissingExtraError
 from svcnorm.fileforms import arrow_schema
 from svcnorm.flat import FLAT, flat_rows
+from svcnorm.model import BATCH
 from svcnorm.norms import Norm
 from svcnorm.results import Prediction
 

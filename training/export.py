@@ -6,8 +6,8 @@ What is done to the graph, and why it changes nothing that matters:
 - attention is fused by ONNX Runtime's transformer optimizer (exact);
 - matrix products have int8 weights with a scale for every 128 of them, and their inputs are quantised in the same blocks, each token by
   itself (`MatMulNBits`, accuracy level 4); channels are put in the order of their size first (exact), so that the large ones share a block.
-  Blocks of 32 are a sixth slower and flip as many decisions as these do without the order. One scale for a whole tensor, as in ONNX Runtime's dynamic quantisation, flips several times as
-  many decisions, because the activations have outliers (docs/log.md); and a sentence's result would depend on what shares its batch.
+  Blocks of 32 are a sixth slower and flip fewer decisions (docs/log.md). One scale for a whole tensor, as in ONNX Runtime's dynamic
+  quantisation, flips several times as many, because the activations have outliers; and a sentence's result would depend on what shares its batch.
 """
 
 from __future__ import annotations
