@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from svcnorm.errors import LabelError, NormError
 from svcnorm.labels import find, ordered
+from svcnorm.literals import Index
 from svcnorm.results import Evidence, Finding, Severity, Source, Span
 from svcnorm.text import normalise
 
-if TYPE_CHECKING:  # both are imported where they are first needed: `import svcnorm` stays light
-    import re2
+if TYPE_CHECKING:  # imported where it is first needed: `import svcnorm` stays light
     import yaml
 
 FORMAT = 1
@@ -33,6 +33,8 @@ _WITHIN = {"anywhere": 0, "opening": 2, "ending": 3, "after": 3}
 _FILLER = r"(?:嗯|呃|啊|哦|唉|哎|诶|欸|噢|喔|额|那个|这个|就是|然后|那么|那|[，,。、_~～… ])*"
 _TAIL = r"(?:[啊呀呢哈哦嘛哟啦]|先生|女士|[，,。！!、_~～… ])*"
 _GAP = r"[^，,。！!？?；;]{0,8}"  # … in a phrase
+# Bytes up to which a pattern keeps what it learns of new text. One that needs more gets RE2's own 8 MB, which hundreds of patterns would fill in time.
+PATTERN_MEMORY = 128 << 10
 _MARKS = "，,。！!？?；;、：:_~～… "
 _FORMS = {  # how a list of phrases becomes a pattern
     "any": "(?:{})",
@@ -148,23 +150,13 @@ class Norm:
         return hashlib.sha256("\n".join(said).encode(errors="surrogatepass")).hexdigest()[:8]
 
     @cached_property
-    def _filter(self) -> re2.Filter:
-        """Finds, in one pass, the rules whose literal text a sentence has: a set of all patterns in one automaton is ten times slower on new text."""
-        import re2
-
-        patterns = re2.Filter()
-        for rule in self.rules:
-            patterns.Add(rule.pattern.source, _options())
-        patterns.Compile()
-        return patterns
+    def _index(self) -> Index:
+        return Index([rule.pattern.source for rule in self.rules])
 
     def match(self, sentence: str) -> list[Hit]:
         """The rules that hit the sentence, in the norm's order, each with its first place. One pass over the text finds the candidates."""
-        if not self.rules:
-            return []
-        text = normalise(sentence)
-        hits = []
-        for i in sorted(self._filter.Match(text, potential=True) or ()):
+        text, hits = normalise(sentence), []
+        for i in self._index.candidates(text):
             if span := self.rules[i].span(text):
                 hits.append(Hit(self.rules[i], span))
         return hits
@@ -212,7 +204,14 @@ class Pattern:
     def compiled(self) -> Any:
         import re2
 
-        return re2.compile(self.source, options=_options())
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            options.max_mem = PATTERN_MEMORY
+            return re2.compile(self.source, options=options)
+        except re2.error:
+            options.max_mem = re2.Options().max_mem
+            return re2.compile(self.source, options=options)
 
     def span(self, text: str) -> Span | None:
         """The first match, without the marks at its ends that a pattern needs only to see where a phrase stops."""
@@ -230,14 +229,6 @@ class Pattern:
 
     def __reduce__(self) -> tuple:  # a compiled pattern does not travel to another process; its source does
         return Pattern, (self.source,)
-
-
-def _options() -> re2.Options:
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    return options
 
 
 def _rank(severity: str | None) -> int:

@@ -11,7 +11,7 @@ LAYERS = [
     {"labels"},
     {"results"},
     {"flat"},
-    {"text", "calibration", "examples", "noise"},
+    {"text", "literals", "calibration", "examples", "noise"},
     {"norms", "bundle", "evaluation", "lexical", "privacy", "tables", "mapping"},
     {"checks", "registry", "datacheck", "selection", "forms", "verdicts"},
     {"model", "fusion", "labelling"},
