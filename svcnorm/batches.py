@@ -1,4 +1,4 @@
-"""Texts of concurrent callers, labelled together by one thread: what lets a service reach the speed of `predict_many`."""
+"""Texts of concurrent callers, labelled together, in as many batches side by side as there are cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from svcnorm.classifier import Classifier
 from svcnorm.results import Prediction
 
-MODEL_BATCH = 4  # sentences: among a few dozen there are few of one length, and padding costs more than small batches do
+MODEL_BATCH = 2  # sentences: among a few dozen there are few of one length, and padding costs more than small batches do
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ class _Job:
 
 
 class Batches:
-    """One batch at a time, of at most `max_batch` texts, in the order in which they came.
+    """Batches of at most `max_batch` texts, in the order in which they came.
 
     A batch starts when it is full, or when its first text has waited for `max_wait` seconds. `max_open`: texts that are accepted and not
-    answered. `work` must run meanwhile, as a task of the same event loop.
+    answered. `work` must run meanwhile, as a task of the same event loop; each such task labels one batch at a time.
     """
 
     def __init__(self, classifier: Classifier, *, max_wait: float, max_batch: int, max_open: int):

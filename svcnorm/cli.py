@@ -21,6 +21,7 @@ from svcnorm.commands_data import data
 from svcnorm.errors import DataError, SvcnormError
 from svcnorm.examples import Example, read_examples
 from svcnorm.labels import LABELS
+from svcnorm.model import cores
 from svcnorm.norms import Judgement, Norm, covered
 from svcnorm.norms import names as norm_names
 from svcnorm.report import percent, write_evaluation
@@ -142,9 +143,9 @@ def audit_command(file: Path, form: str, norm: str, model: str | None, rules_onl
 @model_option
 @rules_option
 @click.option(
-    "--max-wait-ms", type=click.FloatRange(0), default=5, show_default=True, help="How long a text waits for others to share its batch."
+    "--max-wait-ms", type=click.FloatRange(0), default=2, show_default=True, help="How long a text waits for others to share its batch."
 )
-@click.option("--max-batch", type=_COUNT, default=32, show_default=True, help="Texts that are labelled together.")
+@click.option("--max-batch", type=_COUNT, default=16, show_default=True, help="Texts that are labelled together.")
 @click.option("--max-queue", type=_COUNT, default=2000, show_default=True, help="Texts accepted and not answered; beyond it 503.")
 @click.option("--max-body", type=_COUNT, default=1 << 20, show_default=True, help="Bytes of a request's body.")
 @click.option("--max-chars", type=_COUNT, default=5000, show_default=True, help="Characters of a text.")
@@ -152,12 +153,13 @@ def audit_command(file: Path, form: str, norm: str, model: str | None, rules_onl
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), default=30, show_default=True, help="Seconds until a request is given up."
 )
+@click.option("--threads", type=_COUNT, help="Batches that are labelled side by side, a thread each; default: as many as there are cores.")
 @handled
-def serve_command(host: str, port: int, norm: str, model: str | None, rules_only: bool, **limits: Any) -> None:
+def serve_command(host: str, port: int, norm: str, model: str | None, rules_only: bool, threads: int | None, **limits: Any) -> None:
     """Answer over HTTP: /predict, /predict_many, /audit, /health, /version, /openapi.json (docs/service.md)."""
     from svcnorm.serve import Limits, serve
 
-    serve(load_classifier(model, norm, rules_only), host, port, Limits(**limits))
+    serve(load_classifier(model, norm, rules_only, threads=1), host, port, Limits(**limits), threads or cores())
 
 
 @main.command()

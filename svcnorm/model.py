@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,9 @@ from svcnorm.errors import BundleError
 from svcnorm.labels import LABELS
 from svcnorm.lexical import Lexical
 from svcnorm.text import normalise
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 BATCH = 16  # sentences that go through the model together: larger batches leave the processor's cache, smaller ones leave it waiting
 
@@ -67,16 +73,14 @@ class OnnxScorer:
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None):
-        import onnxruntime as ort
         from tokenizers import Tokenizer
 
         self.id, self.calibration, self._max_tokens, self._labels = bundle.id, bundle.calibration, bundle.max_tokens, bundle.labels
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or 0  # 0: as many as there are cores
-        options.log_severity_level = 3
+        self._lock = Lock()
+        self._file, self._threads = str(bundle.file("model.onnx")), threads or cores()
         try:
             self._tokenizer = Tokenizer.from_str(bundle.file("tokenizer.json").read_text(encoding="utf-8"))
-            self._session = ort.InferenceSession(str(bundle.file("model.onnx")), options, providers=["CPUExecutionProvider"])
+            self._session = self._open(self._threads)
         except Exception as e:  # both libraries raise bare Exceptions of their own
             raise BundleError(f"{bundle.path}: cannot be loaded: {e}; restore the folder from its source") from e
         self._lexical = Lexical.load(bundle.file("lexical.npz"), bundle.labels)
@@ -97,10 +101,12 @@ class OnnxScorer:
         """The model's raw output, network and linear half together; 0 for labels it was not made for. Shape: (len(sentences), len(LABELS))."""
         if not sentences:
             return np.zeros((0, len(LABELS)), np.float32)
-        known = self._network(sentences, batch_size) + self._lexical.logits(sentences)
-        return np.pad(known, ((0, 0), (0, len(LABELS) - self._labels)))
+        network = self._network(sentences, batch_size)
+        lexical = self._lexical.logits(sentences)  # while the network's threads are at work
+        return np.pad(network() + lexical, ((0, 0), (0, len(LABELS) - self._labels)))
 
-    def _network(self, sentences: Sequence[str], batch_size: int) -> NDArray[np.float32]:
+    def _network(self, sentences: Sequence[str], batch_size: int) -> Callable[[], NDArray[np.float32]]:
+        """Sets the network to work on the sentences; what it returns waits for the logits."""
         rows, owners = [], []
         room = self._max_tokens - 2
         for i, encoding in enumerate(self._tokenizer.encode_batch_fast([normalise(s) for s in sentences], add_special_tokens=False)):
@@ -108,21 +114,52 @@ class OnnxScorer:
             for start in range(0, max(len(ids), 1), room):
                 rows.append([self._begin, *ids[start : start + room], self._end])
                 owners.append(i)
-        out = np.empty((len(rows), self._labels), np.float32)
-        order = sorted(range(len(rows)), key=lambda r: len(rows[r]))  # neighbours in length share a batch: little padding
-        for at in range(0, len(order), batch_size):
-            chosen = order[at : at + batch_size]
-            out[chosen] = self._run([rows[r] for r in chosen])
-        if len(rows) == len(sentences):
-            return out
-        starts = np.flatnonzero(np.diff(owners, prepend=-1))
-        return np.maximum.reduceat(out, starts, axis=0)
+        # neighbours in length share a batch: little padding; the longest go first, so that the threads end together
+        order = sorted(range(len(rows)), key=lambda r: -len(rows[r]))
+        batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+        found = self._run_all([[rows[r] for r in batch] for batch in batches])
 
-    def _run(self, rows: list[list[int]]) -> NDArray[np.float32]:
+        def wait() -> NDArray[np.float32]:
+            out = np.empty((len(rows), self._labels), np.float32)
+            for batch, logits in zip(batches, found, strict=True):
+                out[batch] = logits
+            if len(rows) == len(sentences):
+                return out
+            return np.maximum.reduceat(out, np.flatnonzero(np.diff(owners, prepend=-1)), axis=0)
+
+        return wait
+
+    def _run_all(self, batches: list[list[list[int]]]) -> Iterable[NDArray[np.float32]]:
+        """Many batches are run side by side, one thread each, which is faster than one after another by all threads; few are not."""
+        if self._threads == 1 or len(batches) < 2 * self._threads:
+            return (self._run(self._session, batch) for batch in batches)
+        with self._lock:
+            session, pool = self._side_by_side
+        return pool.map(partial(self._run, session), batches)
+
+    @cached_property
+    def _side_by_side(self) -> tuple[ort.InferenceSession, ThreadPoolExecutor]:
+        return self._open(1), ThreadPoolExecutor(self._threads, "svcnorm")
+
+    def _open(self, threads: int) -> ort.InferenceSession:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        return ort.InferenceSession(self._file, options, providers=["CPUExecutionProvider"])
+
+    @staticmethod
+    def _run(session: ort.InferenceSession, rows: list[list[int]]) -> NDArray[np.float32]:
         length = max(map(len, rows))
         ids = np.zeros((len(rows), length), np.int64)  # what pads is masked: any id will do
         mask = np.zeros((len(rows), length), np.int64)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row
             mask[i, : len(row)] = 1
-        return self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+        return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

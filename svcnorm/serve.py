@@ -86,15 +86,16 @@ class Deadline:
             await late(scope, receive, send)
 
 
-def create_app(classifier: Classifier, limits: Limits) -> FastAPI:
-    """The ASGI application."""
+def create_app(classifier: Classifier, limits: Limits, workers: int = 1) -> FastAPI:
+    """The ASGI application. `workers`: batches that are labelled side by side; with more than one, a classifier of one thread is fastest."""
     batches = Batches(classifier, max_wait=limits.max_wait_ms / 1000, max_batch=limits.max_batch, max_open=limits.max_queue)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        worker = asyncio.create_task(batches.work())
+        tasks = [asyncio.create_task(batches.work()) for _ in range(workers)]
         yield
-        worker.cancel()
+        for task in tasks:
+            task.cancel()
 
     class PredictRequest(BaseModel):
         text: str = Field(max_length=limits.max_chars, examples=[EXAMPLE])
@@ -221,7 +222,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(classifier: Classifier, host: str, port: int, limits: Limits) -> None:
+def serve(classifier: Classifier, host: str, port: int, limits: Limits, workers: int = 1) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is accepted and exit with 0. `port` 0 takes a free one; the log says which.
 
     Raises `DataError` if the address cannot be had.
@@ -232,10 +233,11 @@ def serve(classifier: Classifier, host: str, port: int, limits: Limits) -> None:
     except OSError as e:
         raise DataError(f"{host}:{port} cannot be listened at: {e.strerror or e}; choose another --host or --port") from None
     config = uvicorn.Config(
-        create_app(classifier, limits), log_config=LOGGING, access_log=False, lifespan="on", ws="none", proxy_headers=False,
+        create_app(classifier, limits, workers), log_config=LOGGING, access_log=False, lifespan="on", ws="none", proxy_headers=False,
         server_header=False, timeout_graceful_shutdown=math.ceil(limits.timeout) + 1,
     )  # fmt: skip
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again when it has stopped
         signal.signal(number, lambda *_: sys.exit(0))
+    sys.setswitchinterval(0.0005)  # who comes back from the network, or has a request to read, waits no longer for another's rules
     log.info("http://%s:%d  model: %s  norm: %s", host, listener.getsockname()[1], classifier.model, classifier.norm.name)
     Server(config).run(sockets=[listener])

@@ -73,8 +73,8 @@ model_option = click.option("--model", default=None, metavar="ID|DIR", help="A m
 rules_option = click.option("--rules-only", is_flag=True, help="Work without the model; findings then carry no probability.")
 
 
-def load_classifier(model: str | None, norm: str, rules_only: bool) -> Classifier:
-    return Classifier.from_rules(norm=norm) if rules_only else Classifier.load(model, norm=norm)
+def load_classifier(model: str | None, norm: str, rules_only: bool, threads: int | None = None) -> Classifier:
+    return Classifier.from_rules(norm=norm) if rules_only else Classifier.load(model, norm=norm, threads=threads)
 
 
 def progress(items: Iterable[Any]) -> Iterator[Any]:

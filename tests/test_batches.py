@@ -34,16 +34,17 @@ def scorer() -> Recorder:
     return Recorder()
 
 
-def run(scorer, use, **limits):
+def run(scorer, use, workers=1, **limits):
     """The result of `use(batches)`, with the work going on meanwhile."""
 
     async def main():
         batches = Batches(Classifier(scorer, Norm.load("base")), **{"max_wait": 0.05, "max_batch": 16, "max_open": 100, **limits})
-        work = asyncio.create_task(batches.work())
+        tasks = [asyncio.create_task(batches.work()) for _ in range(workers)]
         try:
             return await use(batches)
         finally:
-            work.cancel()
+            for task in tasks:
+                task.cancel()
 
     return asyncio.run(main())
 
@@ -82,6 +83,24 @@ def test_what_came_while_a_batch_was_at_work_goes_next_in_its_order(scorer):
 
     run(scorer, use, max_wait=0, max_batch=2)
     assert scorer.asked == [["一"], ["二", "三"], ["四"]]
+
+
+def test_a_second_worker_goes_on_while_the_first_is_at_work(scorer):
+    scorer.go.clear()
+
+    async def use(batches):
+        first = asyncio.create_task(batches.label(["一"]))
+        await begun(scorer)
+        second = asyncio.create_task(batches.label(["二"]))
+        async with asyncio.timeout(10):
+            while len(scorer.asked) < 2:
+                await asyncio.sleep(0.001)
+        scorer.go.set()
+        return await asyncio.gather(first, second)
+
+    (one,), (two,) = run(scorer, use, workers=2, max_wait=0)
+    assert scorer.asked == [["一"], ["二"]]
+    assert (one.text, two.text) == ("一", "二")
 
 
 def test_whole_texts_and_texts_to_split_are_not_mixed_up(scorer):

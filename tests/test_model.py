@@ -1,12 +1,15 @@
-"""The cache in front of the model."""
+"""The cache in front of the model, and the threads behind it."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from fakes import FakeScorer
 
+from svcnorm.bundle import open_bundle
 from svcnorm.labels import LABELS
-from svcnorm.model import CachedScorer
+from svcnorm.model import CachedScorer, OnnxScorer
 
 
 class Counting(FakeScorer):
@@ -61,3 +64,21 @@ def test_threads_share_one_cache_and_get_right_answers():
     for t in threads:
         t.join()
     assert wrong == []
+
+
+SENTENCES = [f"{i}号工单{'我帮您查一下，' * (i % 7)}请稍等" for i in range(60)]
+
+
+def test_batches_side_by_side_give_what_one_thread_gives_and_in_its_order():
+    together, alone = (OnnxScorer(open_bundle(), threads=n) for n in (3, 1))
+    assert (together.logits(SENTENCES, 4) == alone.logits(SENTENCES, 4)).all()
+    assert len(np.unique(alone.logits(SENTENCES, 4).round(2), axis=0)) > 10  # they differ, so the order shows
+
+
+def test_several_callers_share_the_threads_and_get_right_answers():
+    scorer = OnnxScorer(open_bundle(), threads=2)
+    parts = [SENTENCES[i::4] for i in range(4)]
+    with ThreadPoolExecutor(4) as callers:
+        found = list(callers.map(partial(scorer.logits, batch_size=2), parts))
+    for part, logits in zip(parts, found, strict=True):
+        assert (logits == OnnxScorer(open_bundle(), threads=1).logits(part, 2)).all()

@@ -259,7 +259,7 @@ class Brittle(Classifier):
 def broken(call, *_):
     raise ValueError(f"cannot take {call}")
 svcnorm.calls.audit = broken
-svcnorm.cli.load_classifier = lambda *_: Brittle.from_rules()
+svcnorm.cli.load_classifier = lambda *_, **__: Brittle.from_rules()
 svcnorm.cli.main()
 """
 
