@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 BATCH = 16  # sentences that go through the model together: larger batches leave the processor's cache, smaller ones leave it waiting
+TOKENS = 24  # of a batch, for each of these sentences: fewer of the longer ones go together, or a few of them would double the memory
 
 
 class Scorer(Protocol):
@@ -114,9 +115,7 @@ class OnnxScorer:
             for start in range(0, max(len(ids), 1), room):
                 rows.append([self._begin, *ids[start : start + room], self._end])
                 owners.append(i)
-        # neighbours in length share a batch: little padding; the longest go first, so that the threads end together
-        order = sorted(range(len(rows)), key=lambda r: -len(rows[r]))
-        batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+        batches = in_batches([len(row) for row in rows], batch_size)
         found = self._run_all([[rows[r] for r in batch] for batch in batches])
 
         def wait() -> NDArray[np.float32]:
@@ -158,6 +157,18 @@ class OnnxScorer:
             ids[i, : len(row)] = row
             mask[i, : len(row)] = 1
         return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def in_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Batches of places in `lengths` (tokens), of at most `size` places, and of `size * TOKENS` tokens if they are more than one.
+
+    Neighbours in length share a batch: little is padded. The longest go first, so that threads that share the batches end together.
+    """
+    order, batches, at = sorted(range(len(lengths)), key=lambda i: -lengths[i]), [], 0
+    while at < len(order):
+        batches.append(order[at : at + max(1, min(size, size * TOKENS // lengths[order[at]]))])
+        at += len(batches[-1])
+    return batches
 
 
 def cores() -> int:

@@ -56,19 +56,20 @@ def test_the_table_shows_every_peer_and_label_and_a_dash_for_what_is_undefined()
     assert all(f"| {n} " in text for n in NAMES)
 
 
-def test_the_load_test_counts_errors_and_answers_that_are_not_those_of_predict_many(classifier):
+def test_the_load_test_counts_errors_and_answers_whose_labels_are_not_those_of_predict_many(classifier):
     pytest.importorskip("fastapi")
     from benchmarks import service
 
     long = sum(len(text) > 20 for text in service.sentences(12)[1])
     found = service.run(4, 12, 1, ["--rules-only", "--max-chars", "20"])  # the bulk rate is of the model
     assert 0 < long < 12
-    assert (found["sentences"], found["errors"], found["other"]) == (12, long, 12 - long)
+    assert (found["sentences"], found["errors"]) == (12, long)
+    assert 0 < found["other"] <= 12 - long  # rules alone miss what the model finds
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"]
 
 
 @pytest.mark.slow
-def test_the_load_test_finds_the_answers_of_the_service_equal_to_those_of_predict_many(classifier):
+def test_the_load_test_finds_the_labels_of_the_service_equal_to_those_of_predict_many(classifier):
     pytest.importorskip("fastapi")
     from benchmarks import service
 

@@ -9,7 +9,7 @@ from fakes import FakeScorer
 
 from svcnorm.bundle import open_bundle
 from svcnorm.labels import LABELS
-from svcnorm.model import CachedScorer, OnnxScorer
+from svcnorm.model import CachedScorer, OnnxScorer, in_batches
 
 
 class Counting(FakeScorer):
@@ -64,6 +64,12 @@ def test_threads_share_one_cache_and_get_right_answers():
     for t in threads:
         t.join()
     assert wrong == []
+
+
+def test_a_batch_has_sentences_of_like_length_and_fewer_of_the_long_ones():
+    lengths = [4, 90, 5, 128, 400, 5, 4, 6, 4]
+    assert in_batches(lengths, 4) == [[4], [3], [1], [7, 2, 5, 0], [6, 8]]
+    assert in_batches([], 4) == []
 
 
 SENTENCES = [f"{i}号工单{'我帮您查一下，' * (i % 7)}请稍等" for i in range(60)]
