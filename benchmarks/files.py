@@ -21,7 +21,7 @@ from scripts.data_report import table
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "files"
-RUNS = {"every sentence anew": (0, (10_000, 50_000)), "all seen before": (20_000, (10_000, 1_000_000))}
+RUNS = {"every sentence anew": (0, (10_000, 100_000)), "all seen before": (20_000, (10_000, 1_000_000))}
 
 ONE = """
 import json, sys, time
