@@ -74,7 +74,7 @@ def parent() -> Path:
 
 
 def retrain(name: str, picked: list[Example]) -> dict[str, Any]:
-    """ "seconds", and for "test" (the domain) and "gold" the figures of comparison.json."""
+    """ "seconds", and for "test" (the domain) and "gold" what comparison.json has."""
     write_rows(HOME / f"{name}.jsonl", (e.to_dict() for e in picked))
     config = yaml.safe_load((ROOT / "training" / "configs" / "retrain.yaml").read_text(encoding="utf-8"))
     (HOME / "retrain.yaml").write_text(yaml.safe_dump({**config, "data": str(HOME / "data")}), encoding="utf-8")
@@ -83,7 +83,7 @@ def retrain(name: str, picked: list[Example]) -> dict[str, Any]:
                            "--models", HOME / "models", "--work", HOME / name], cwd=ROOT, check=False)  # fmt: skip
     found: dict[str, Any] = {"seconds": time.monotonic() - start}
     for part in ("test", "gold"):
-        found[part] = json.loads((HOME / name / "reports" / part / "comparison.json").read_text(encoding="utf-8"))["figures"]
+        found[part] = json.loads((HOME / name / "reports" / part / "comparison.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -101,15 +101,18 @@ def main() -> None:
     for title, (name, examples) in chosen.items():
         found = retrain(name, examples)
         for part, what in (("test", f"{DOMAIN}, {len(test)} held-out sentences"), ("gold", "data/gold")):
-            f = found[part]
+            f, gates = found[part]["figures"], found[part]["gates"]
             worse = [n for n in NAMES if f[n]["interval"] and f[n]["interval"][1] < 0]
-            rows += [[title, what, k, percent(f[k]["old"]), percent(f[k]["new"]), between(f[k]["interval"]), (", ".join(worse) or "none") if k == "macro_f1" else "",
-                      f"{found['seconds'] / 60:.1f}"] for k in ("macro_f1", "micro_f1")]  # fmt: skip
+            failed = [g["figure"] for g in gates if not g["passed"]]
+            first = [", ".join(worse) or "none", ", ".join(failed) or f"none of {len(gates)}", f"{found['seconds'] / 60:.1f}"]
+            rows += [[title, what, k, percent(f[k]["old"]), percent(f[k]["new"]), between(f[k]["interval"]), *(first if k == "macro_f1" else [""] * 3)]
+                     for k in ("macro_f1", "micro_f1", "taboo_precision", "taboo_recall")]  # fmt: skip
     text = "\n".join([
         "# A new customer\n", f"Written by `make new-customer`: the parent knows {SENTENCES:,} sentences of the other domains ({EPOCHS} epochs), the customer is {DOMAIN}; {BUDGET} of its {len(pool):,} unlabelled sentences are labelled,",
         "then `python -m training.retrain` with its defaults. In percent; the interval is that of the difference (paired bootstrap, 95 %), the labels those whose interval lies below zero.",
-        "Replay and the linear half know the parent's sentences and no others; the last rows have 300 of those in place of the customer's, so what they gain comes of training longer.\n",
-        table(["300 sentences", "scored on", "figure", "before", "after", "difference", "labels that fell", "minutes"], rows),
+        "Replay and the linear half know the parent's sentences and no others; the last rows have 300 of those in place of the customer's, so what they gain comes of training longer.",
+        "A gate that fails keeps a model from being promoted: it fails where the whole interval lies below what svcnorm/gates.yaml allows.\n",
+        table(["300 sentences", "scored on", "figure", "before", "after", "difference", "labels that fell", "gates that failed", "minutes"], rows),
     ])  # fmt: skip
     (ROOT / "docs" / "new-customer.md").write_text(text, encoding="utf-8")
     print(text)
