@@ -41,8 +41,8 @@ class Classifier:
         """A classifier over a bundle (`None`: the shipped one; else a path, or an id in models/) and a norm (a name, a path, or a `Norm`).
 
         A model that cannot be loaded is a `BundleError`, unless `on_missing_model="rules"` asks for rules alone in that case; then
-        every result says so by `model=None`. `threads`: of ONNX Runtime; `None`: all cores. `cache`: how many sentences' probabilities
-        are remembered; 0: none.
+        every result says so by `model=None`. `threads`: that the network may use; `None`: as many as there are cores. `cache`: how many
+        sentences' probabilities are remembered; 0: none.
         """
         if on_missing_model not in ("error", "rules"):
             raise SvcnormError(f"on_missing_model is 'error' or 'rules', got {on_missing_model!r}")

@@ -81,7 +81,7 @@ class OnnxScorer:
         self._file, self._threads = str(bundle.file("model.onnx")), threads or cores()
         try:
             self._tokenizer = Tokenizer.from_str(bundle.file("tokenizer.json").read_text(encoding="utf-8"))
-            self._session = self._open(self._threads)
+            self._session = self._open(threads or 0)  # 0: as many as there are cores, by ONNX Runtime's own count
         except Exception as e:  # both libraries raise bare Exceptions of their own
             raise BundleError(f"{bundle.path}: cannot be loaded: {e}; restore the folder from its source") from e
         self._lexical = Lexical.load(bundle.file("lexical.npz"), bundle.labels)
