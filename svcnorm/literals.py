@@ -23,7 +23,7 @@ _EMPTY: Piece = ({""}, [])
 _TOKEN = re.compile(
     r"""[^\\\[\](){}|*+?.^$]+(?![*+?{]) | [^\\\[\](){}|*+?.^$]   # characters that stand for themselves; a quantifier takes the last one
     | \((?!\?) | \(\?: | \(\?P?<\w+> | [)|.^$]
-    | [*+?] | \{\d+(?:,\d*)?\}
+    | (?:[*+?] | \{\d+(?:,\d*)?\})\??
     | \[\^?\]?(?:\\[pP]\{\^?\w+\}|\\.|\[:\^?\w+:\]|[^\]\\])*\]
     | \\[pP](?:\{\^?\w+\}|\w) | \\x(?:\{\w+\}|\w\w) | \\[0-7]{1,3} | \\[^QC]""",
     re.VERBOSE | re.DOTALL,
@@ -83,10 +83,11 @@ def _alternatives(tokens: Iterator[str]) -> Piece:
 
 
 def _repeated(piece: Piece, quantifier: str) -> Piece:
-    exact, clauses = piece
-    if quantifier in ("?", "{0,1}"):
-        return _UNKNOWN if exact is None else ({"", *exact}, [])
-    if quantifier == "*" or quantifier.startswith(("{0,", "{0}")):
+    (exact, clauses), first = piece, quantifier[0]
+    least = int(re.findall(r"\d+", quantifier)[0]) if first == "{" else first == "+"
+    if first == "?" and exact is not None:
+        return {"", *exact}, []
+    if not least:
         return _UNKNOWN
     return None, clauses if exact is None else _clause(exact)
 

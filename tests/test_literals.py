@@ -26,6 +26,8 @@ from svcnorm.text import normalise
         ("对不起对不起", [{"对不起对"}]),  # sought by its first characters
         (r"a\.b", [{"a.b"}]),
         (r"小\p{Han}|x{0}", []),
+        ("(?:好的)+?吗", [{"好的"}, {"吗"}]),
+        ("(?:好的){00,2}", []),
         ("好|", []),
         ("[^好]", []),
         ("(?i)OK", []),
