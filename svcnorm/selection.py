@@ -1,4 +1,4 @@
-"""Which sentences to label next: those the model is least sure of, those that may carry labels of which there are few, and those unlike the rest.
+"""Which sentences to label next: those the model is least sure of, those that may carry labels of which there are few, those unlike the rest, or any.
 
 Numpy only; the probabilities are `Classifier.predict_proba`'s.
 """
@@ -14,7 +14,7 @@ from svcnorm.labels import NAMES
 from svcnorm.lexical import indices
 from svcnorm.text import bare
 
-REASONS = ("uncertain", "rare", "diverse")
+REASONS = ("uncertain", "rare", "diverse", "random")
 USUAL = REASONS[:2]  # "diverse" gains least (docs/selection.md); it is for calls that are unlike all before
 SOFT = 5  # added to a label's count before its rarity weighs
 PLAUSIBLE = 0.1  # a sentence is asked for the sake of a rare label only from this probability on
@@ -43,6 +43,7 @@ def select(
         "uncertain": lambda: uncertain(p, counts or {}),
         "rare": lambda: rare(p, counts or {}),
         "diverse": lambda: diverse([texts[i] for i in pool], budget, seed),
+        "random": lambda: np.random.default_rng(seed).permutation(len(pool)).tolist(),
     }
     queues = [(reason, iter(makers[reason]())) for reason in strategies]
     chosen: dict[int, str] = {}

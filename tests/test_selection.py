@@ -41,7 +41,16 @@ def test_the_budget_is_kept_and_reasons_take_turns():
     p = table(*({"hold": 0.05 * i + 0.2} for i in range(10)))
     chosen = select(texts, p, 6, strategies=REASONS)
     assert len({i for i, _ in chosen}) == 6
-    assert [reason for _, reason in chosen[:3]] == ["uncertain", "rare", "diverse"]
+    assert [reason for _, reason in chosen[:4]] == ["uncertain", "rare", "diverse", "random"]
+
+
+def test_a_random_pick_hangs_on_its_seed_alone():
+    texts = [f"这是第{c}句要标的话" for c in "一二三四五六七八九十"]
+    low, high = table(*({"hold": 0.1},) * 10), table(*({"hold": 0.05 * i} for i in range(10)))
+    picked = {seed: select(texts, low, 5, strategies=("random",), seed=seed) for seed in range(4)}
+    assert {reason for chosen in picked.values() for _, reason in chosen} == {"random"}
+    assert len({tuple(chosen) for chosen in picked.values()}) > 1
+    assert picked[1] == select(texts, high, 5, strategies=("random",), seed=1)
 
 
 def test_what_is_labelled_or_repeated_is_passed_over_whatever_its_marks():
