@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from svcnorm.errors import BundleError
 from svcnorm.labels import NAMES
+from svcnorm.literals import grams
 from svcnorm.text import normalise
 
 LONGEST = 4  # n-grams of 1 to 4 characters
@@ -26,8 +27,7 @@ _FOLD = str.maketrans("您0123456789", "你1111111111")  # as the tokenizer of t
 def indices(sentence: str, size: int) -> list[int]:
     """The n-grams of a sentence with marks at both ends, each hashed (CRC-32) into [0, size); once each, ascending."""
     text = _BEGIN + normalise(sentence).translate(_FOLD) + _END
-    grams = {text[i : i + n] for n in range(1, LONGEST + 1) for i in range(len(text) - n + 1)}
-    return sorted({zlib.crc32(gram.encode(errors="replace")) % size for gram in grams})
+    return sorted({zlib.crc32(gram.encode(errors="replace")) % size for gram in grams(text, LONGEST)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,9 @@ _TOKEN = re.compile(
 _PLAIN_CLASS = re.compile(r"\[([^\^\]\\\[-][^\]\\\[-]*)\]")
 
 
-def grams(text: str) -> set[str]:
-    """Every string of 1 to `LONGEST` characters in the text."""
-    return {text[i : i + n] for n in range(1, LONGEST + 1) for i in range(len(text) - n + 1)}
+def grams(text: str, longest: int) -> set[str]:
+    """Every string of 1 to `longest` characters in the text."""
+    return {text[i : i + n] for n in range(1, longest + 1) for i in range(len(text) - n + 1)}
 
 
 def required(pattern: str) -> list[Clause]:
@@ -144,6 +144,6 @@ class Index:
 
     def candidates(self, text: str) -> list[int]:
         """The numbers of the patterns that may match, ascending: all that do, and a few others."""
-        has = grams(text)
+        has = grams(text, LONGEST)
         named = {i for string in self._by_string.keys() & has for i in self._by_string[string]}
         return sorted(chain(self._always, (i for i in named if not any(map(has.isdisjoint, self._others[i])))))
