@@ -16,7 +16,7 @@ from svcnorm.calibration import Calibration
 from svcnorm.errors import BundleError
 from svcnorm.labels import NAMES, OWN_FILE, digest
 
-FORMAT = 2
+FORMAT = 3
 FILES = ("model.onnx", "tokenizer.json", "lexical.npz", "calibration.json", "README.md")
 MANIFEST = "manifest.json"
 

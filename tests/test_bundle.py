@@ -62,7 +62,7 @@ def test_a_model_of_another_label_set_is_refused_by_name_of_the_labels(tmp_path,
 def test_a_format_of_the_future_is_refused(tmp_path):
     path = write_bundle(tmp_path / "b1")
     edit_manifest(path, format=99)
-    with pytest.raises(BundleError, match="format 99, this version reads format 2"):
+    with pytest.raises(BundleError, match="format 99, this version reads format 3"):
         open_bundle(path)
 
 

@@ -17,18 +17,35 @@ def lexical():
     return Lexical(rng.integers(-127, 128, (SIZE, n)).astype(np.int8), rng.random(n).astype(np.float32), rng.random(n).astype(np.float32))
 
 
-def test_an_ngram_counts_once_and_the_ends_of_a_sentence_count_too():
-    assert len(indices("好", SIZE)) == 6  # ^ 好 $ ^好 好$ ^好$
-    assert indices("好好好好好好", SIZE) == sorted(set(indices("好好好好好好", SIZE)))
-    assert set(indices("好", SIZE)) < set(indices("好", SIZE)) | set(indices("不好", SIZE))
+def overlap(a, b):
+    return len(set(indices(a, 10**9)) & set(indices(b, 10**9)))
+
+
+def test_each_ngram_of_characters_and_of_syllables_and_each_pair_counts_once_and_the_ends_count_too():
+    assert len(indices("好", 10**9)) == 6 + 6 + 1  # ^ 好 $ ^好 好$ ^好$, the same as syllables, and ^…$
+    found = indices("好好好好好好", 10**9).tolist()
+    assert found == sorted(set(found))
+
+
+def test_a_character_of_the_same_sound_keeps_the_syllables():
+    assert overlap("帮您查询一下", "帮您查寻一下") > overlap("帮您查询一下", "帮您查看一下")
+
+
+def test_a_pair_is_the_same_whatever_stands_between_and_another_one_the_other_way_round():
+    assert overlap("不去行", "不来行") == overlap("不去行", "不甲乙行")
+    assert overlap("天甲乙丙地", "天子丑寅地") > overlap("天甲乙丙地", "地子丑寅天")
+
+
+def test_the_numbers_of_features_are_those_that_stored_weights_were_fitted_to():
+    assert indices("请稍等", 2**18)[:5].tolist() == [12895, 19829, 25340, 38865, 56940]
 
 
 def test_what_the_tokenizer_folds_is_folded_here_too():
-    assert indices("您的尾号3507", SIZE) == indices("你的尾号8842", SIZE)
-    assert indices("ＡＢＣ電話", SIZE) == indices("abc电话", SIZE)
+    assert (indices("您的尾号3507", SIZE) == indices("你的尾号8842", SIZE)).all()
+    assert (indices("ＡＢＣ電話", SIZE) == indices("abc电话", SIZE)).all()
 
 
-def test_logits_are_the_scaled_mean_of_the_weights_of_the_ngrams(lexical):
+def test_logits_are_the_scaled_mean_of_the_weights_of_the_features(lexical):
     found = indices("请稍等", SIZE)
     expected = lexical.weight[found].astype(float).sum(0) * lexical.scale / np.sqrt(len(found)) + lexical.intercept
     assert lexical.logits(["您好", "请稍等"])[1] == pytest.approx(expected, rel=1e-5)

@@ -8,6 +8,7 @@ Stages pass files only, each in a folder of its own under --work; a stage whose 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,9 +43,9 @@ def main() -> None:
         config["base_model"] = args.base_model
     work = args.work or Path("build") / config["name"]
 
-    if config["base_model"] == "current":
-        config["base_model"] = str(locate(None) / "checkpoint")
-    base = config["base_model"]
+    current = lambda name: os.path.relpath(locate(None) / "checkpoint") if name == "current" else name  # noqa: E731
+    base = config["base_model"] = current(config["base_model"])
+    config["teachers"] = [current(name) for name in config["teachers"]]
     if base == "build/encoder":
         subprocess.run([sys.executable, "-m", "training.base", "--out", base], check=True)
     stages = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ TAKES = (
     "layer_decay",
     "fold",
     "new_head",
+    "teachers",
 )
 FOLDS = (("您", "你"), ("[0-9]", "1"))  # what the tokenizer takes for one thing: the labels do not hang on it (docs/labels.md, rule 10)
 
@@ -155,11 +157,23 @@ class NoisyCollator:
 
 
 class HeadTrainer(Trainer):
-    """A Trainer whose head learns faster than the body, and each layer slower than the next one (Howard and Ruder 2018)."""
+    """A Trainer whose head learns faster than the body, and each layer slower than the next one (Howard and Ruder 2018).
 
-    def __init__(self, *args, head_factor: float, layer_decay: float, train_collator: NoisyCollator, **kwargs):
+    With `teachers`, models with the same tokenizer and labels, it learns half from the labels and half from the mean of their logits (Hinton et al. 2015).
+    """
+
+    def __init__(
+        self,
+        *args,
+        head_factor: float,
+        layer_decay: float,
+        train_collator: NoisyCollator,
+        teachers: Sequence[torch.nn.Module] = (),
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
         self.head_factor, self.layer_decay, self.train_collator = head_factor, layer_decay, train_collator
+        self.teachers = [t.to(self.args.device).eval().requires_grad_(False) for t in teachers]
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         plain, self.data_collator = self.data_collator, self.train_collator
@@ -169,10 +183,14 @@ class HeadTrainer(Trainer):
             self.data_collator = plain
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch=None):
-        """Binary cross-entropy over the labels that are known: NaN is one that nobody has looked for in that sentence."""
-        outputs = model(**{k: v for k, v in inputs.items() if k != "labels"})
-        known = ~inputs["labels"].isnan()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs.logits[known], inputs["labels"][known])
+        """Binary cross-entropy over the labels that are known: NaN is one that nobody has looked for in that sentence. Teachers know all."""
+        texts, labels = {k: v for k, v in inputs.items() if k != "labels"}, inputs["labels"]
+        outputs = model(**texts)
+        if model.training and self.teachers:
+            taught = torch.stack([teacher(**texts).logits for teacher in self.teachers]).mean(0).sigmoid()
+            labels = torch.where(labels.isnan(), taught, (labels + taught) / 2)
+        known = ~labels.isnan()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs.logits[known], labels[known])
         return (loss, outputs) if return_outputs else loss
 
     def rate(self, name: str) -> float:
@@ -209,7 +227,7 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
         out,
         inputs=inputs,
         code=[Path(__file__), Path(noise.__file__), Path(noise.__file__).with_name("sounds.txt")],
-        files=[prepared / "dataset", *files],
+        files=[prepared / "dataset", *files, *map(Path, config["teachers"])],
         keep=True,
     ) as done:
         if done is None:
@@ -220,6 +238,7 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
         if config["fold"]:
             tokenizer = fold(tokenizer)
         model = load_model(base, config)
+        teachers = [AutoModelForSequenceClassification.from_pretrained(t, dtype=torch.float32) for t in config["teachers"]]
         sized = data.map(lambda rows: {"length": [len(t) for t in rows["text"]]}, batched=True, keep_in_memory=True)
         sized = sized.select_columns(["text", "labels", "length"])
         plain = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=0, strength=0)
@@ -239,7 +258,7 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
             return {**multilabel_f1(logits > 0, true), "macro_ap": macro_average_precision(logits, true)}
 
         trainer = HeadTrainer(model, arguments, train_dataset=sized["train"], eval_dataset=sized["held"], data_collator=plain, compute_metrics=metrics,
-                              train_collator=noisy, head_factor=config["head_factor"], layer_decay=config["layer_decay"])  # fmt: skip
+                              train_collator=noisy, head_factor=config["head_factor"], layer_decay=config["layer_decay"], teachers=teachers)  # fmt: skip
         trainer.train(resume_from_checkpoint=last_checkpoint(out / "run"))
         trainer.args.train_sampling_strategy = "random"  # grouping by length would reorder what is predicted
         predicted = trainer.predict(sized["held"])

@@ -260,6 +260,24 @@ def test_the_head_learns_faster_and_each_layer_slower_than_the_next(tiny_base, t
     assert found["bert.encoder.layer.0.output.dense.bias"][1] == 0
 
 
+def test_teachers_have_half_a_say_beside_the_labels_and_all_where_a_label_is_unknown(tiny_base, tmp_path):
+    import torch
+
+    config = {"layers": 1, "pooling_layer": True, "new_head": True, "dropout": 0.0}
+    student, first, second = (train.load_model(tiny_base, config) for _ in range(3))
+    arguments = train.TrainingArguments(output_dir=str(tmp_path), report_to=[])
+    trainer = train.HeadTrainer(student, arguments, head_factor=1, layer_decay=1, train_collator=None, teachers=[first, second])
+    x = {"input_ids": torch.tensor([[5, 6, 7]]), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
+    labels = torch.tensor([[1.0, 0.0, torch.nan] + [0.0] * (len(NAMES) - 3)])
+    taught = ((first(**x).logits + second(**x).logits) / 2).sigmoid()
+    target = torch.cat([(labels[:, :2] + taught[:, :2]) / 2, taught[:, 2:3], (labels[:, 3:] + taught[:, 3:]) / 2], dim=1)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(student(**x).logits, target)
+    assert trainer.compute_loss(student.train(), {**x, "labels": labels}).item() == pytest.approx(expected.item())
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(student(**x).logits[~labels.isnan()], labels[~labels.isnan()])
+    held = trainer.compute_loss(student.eval(), {**x, "labels": labels})  # what is held back is measured by the labels alone
+    assert held.item() == pytest.approx(plain.item())
+
+
 def test_calibration_recovers_the_probabilities_that_made_the_data():
     rng = np.random.default_rng(1)
     logit = rng.normal(size=4000) * 3
