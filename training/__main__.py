@@ -45,7 +45,8 @@ def main() -> None:
 
     current = lambda name: os.path.relpath(locate(None) / "checkpoint") if name == "current" else name  # noqa: E731
     base = config["base_model"] = current(config["base_model"])
-    config["teachers"] = [current(name) for name in config["teachers"]]
+    for key in ("teachers", "average"):
+        config[key] = [current(name) for name in config[key]]
     if base == "build/encoder":
         subprocess.run([sys.executable, "-m", "training.base", "--out", base], check=True)
     stages = {

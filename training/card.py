@@ -49,6 +49,14 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
     layers = config["layers"]
     teachers = " and ".join(config["teachers"])
     taught = f"Half of what it learns is the labels, half the mean of the logits of {teachers}. " if teachers else ""
+    epochs = f"{config['epochs']} epochs, learning rate {config['learning_rate']:g} (× {config['layer_decay']:g} a layer downwards), ASR noise on {percent(config['noise'])} % of the sentences, "
+    epochs += f"{percent(config['subword_dropout'])} % of the pieces cut into characters, seed {config['seed']}; {facts['train_seconds'] / 60:.0f} minutes on two cores. "
+    others = [f"{name}{f' ({minutes:.0f} minutes)' if minutes else ''}" for name, minutes in facts["averaged"].items()]
+    averaged = (
+        f"Its weights are the mean of {'those trained so' if config['epochs'] else 'the weights of the base'} and of {', '.join(others)} (docs/log.md). "
+        if others
+        else ""
+    )
     kept = f"its lowest {layers} layers" if isinstance(layers, int) else f"its layers {layers}" if layers else "all its layers"
     row = lambda e: (e["sentences"], percent(e["micro_f1"]), percent(e["macro_f1"]), percent(e["taboo"]["precision"]), percent(e["taboo"]["recall"]), percent(e["exact_match"]))  # fmt: skip  # noqa: E731
     differing = [r for r in pairs.values() if not r["same_labels"]]
@@ -60,8 +68,8 @@ def card(bundle: Bundle, facts: dict[str, Any], found: dict[str, Any], ranges: d
         "## Recipe", "",
         f"Base: {base}, {kept}{', and one layer that starts as mean pooling' if config['pooling_layer'] else ''}. "
         f"{facts['train']} sentences of data/train (written for this project by many authors, each labelled twice: data/README.md) trained, {facts['held']} of other authors "
-        f"({', '.join(config['held_out'])}) were held back for calibration, thresholds and every choice. {config['epochs']} epochs, learning rate {config['learning_rate']:g} (× {config['layer_decay']:g} a layer downwards), "
-        f"ASR noise on {percent(config['noise'])} % of the sentences, seed {config['seed']}; {facts['train_seconds'] / 60:.0f} minutes on two cores. "
+        f"({', '.join(config['held_out'])}) were held back for calibration, thresholds and every choice. "
+        f"{epochs if config['epochs'] else ''}{averaged}"
         f"{taught}The whole configuration is in manifest.json. int8.", "",
         f"Beside the network a logistic regression for each label on {config['lexical_size']} hashed n-grams of characters and of syllables and pairs of characters ({bundle.path.joinpath('lexical.npz').stat().st_size / 1e6:.1f} MB, weight {config['lexical_weight']:g}; svcnorm/lexical.py), "
         f"fitted to the same sentences: the two logits are added. The bundle has {facts['bundle_megabytes']} MB.", "",

@@ -7,6 +7,7 @@ the head learns ten times as fast as the body.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import shutil
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from datasets import load_from_disk
 from tokenizers import Regex, normalizers
+from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -47,10 +49,12 @@ TAKES = (
     "dropout",
     "noise",
     "noise_strength",
+    "subword_dropout",
     "layer_decay",
     "fold",
     "new_head",
     "teachers",
+    "average",
 )
 FOLDS = (("您", "你"), ("[0-9]", "1"))  # what the tokenizer takes for one thing: the labels do not hang on it (docs/labels.md, rule 10)
 
@@ -142,18 +146,51 @@ def fold(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, **tokenizer.special_tokens_map)
 
 
-class NoisyCollator:
-    """Batches of rows with "text" and "labels", tokenised; a share of the texts goes through `svcnorm.noise` first, anew each time."""
+def characters(tokenizer: PreTrainedTokenizerFast) -> dict[int, list[int]]:
+    """Of each piece of several characters, the ids of these characters, where all of them are pieces too."""
+    ids, special = tokenizer.get_vocab(), set(tokenizer.all_special_tokens)
+    several = {i: piece for piece, i in ids.items() if len(piece) > 1 and piece not in special and not piece.startswith("##")}
+    return {i: [ids[c] for c in piece] for i, piece in several.items() if all(c in ids for c in piece)}
 
-    def __init__(self, tokenizer, *, max_tokens: int, share: float, strength: float):
+
+class NoisyCollator:
+    """Batches of rows with "text" and "labels", tokenised; a share of the texts goes through `svcnorm.noise` first, anew each time.
+
+    `subword_dropout`: share of the pieces that are cut into their characters, anew each time, so that no sentence is learnt by its
+    segmentation, which a slip of the recogniser changes (Kudo 2018; Provilkov et al. 2020).
+    """
+
+    def __init__(self, tokenizer, *, max_tokens: int, share: float = 0, strength: float = 0, subword_dropout: float = 0):
         self.tokenizer, self.max_tokens, self.share, self.strength = tokenizer, max_tokens, share, strength
+        self.subword_dropout, self.characters = subword_dropout, characters(tokenizer)
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         texts = [
             noise.noise(r["text"], self.strength, seed=random.getrandbits(32)) if random.random() < self.share else r["text"] for r in rows
         ]
-        batch = self.tokenizer(texts, truncation=True, max_length=self.max_tokens, padding=True, return_token_type_ids=False, return_tensors="pt")  # fmt: skip
+        encoded = [self.cut(ids) for ids in self.tokenizer(texts, return_token_type_ids=False, verbose=False)["input_ids"]]
+        ids = [torch.tensor(ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]) for ids in encoded]
+        batch = {"input_ids": pad_sequence(ids, batch_first=True, padding_value=self.tokenizer.pad_token_id),
+                 "attention_mask": pad_sequence([torch.ones_like(i) for i in ids], batch_first=True)}  # fmt: skip
         return {**batch, "labels": torch.tensor([r["labels"] for r in rows], dtype=torch.float32)}
+
+    def cut(self, ids: list[int]) -> list[int]:
+        if not self.subword_dropout:
+            return ids
+        return [c for i in ids for c in (self.characters[i] if i in self.characters and random.random() < self.subword_dropout else (i,))]
+
+
+@torch.no_grad()
+def average(model: torch.nn.Module, checkpoints: Sequence[str]) -> None:
+    """The model's weights become the mean of its own and the checkpoints': of runs that began at the same weights, a mean does what their
+    ensemble does, at the cost of one (model soups, Wortsman et al. 2022)."""
+    own = model.state_dict()
+    others = {c: AutoModelForSequenceClassification.from_pretrained(c, dtype=torch.float32).state_dict() for c in checkpoints}
+    for checkpoint, other in others.items():
+        if {k: v.shape for k, v in other.items()} != {k: v.shape for k, v in own.items()}:
+            raise SystemExit(f"average: the weights of {checkpoint} are not those of the model that was trained; take runs from one start")
+    mean = {k: torch.stack([v, *(other[k] for other in others.values())]).mean(0) for k, v in own.items() if v.is_floating_point()}
+    model.load_state_dict({**own, **mean})
 
 
 class HeadTrainer(Trainer):
@@ -211,6 +248,12 @@ class HeadTrainer(Trainer):
         return self.optimizer
 
 
+def minutes(checkpoint: Path) -> float | None:
+    """How long the run took that wrote the checkpoint; `None` where it is not known."""
+    done = checkpoint.with_name("done.json")
+    return round(json.loads(done.read_text(encoding="utf-8"))["seconds"] / 60, 1) if done.exists() else None
+
+
 def last_checkpoint(folder: Path) -> str | None:
     """The newest whole checkpoint of an earlier, interrupted run. One that was being written when it was killed is removed."""
     for half in folder.glob("checkpoint-*"):
@@ -227,7 +270,7 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
         out,
         inputs=inputs,
         code=[Path(__file__), Path(noise.__file__), Path(noise.__file__).with_name("sounds.txt")],
-        files=[prepared / "dataset", *files, *map(Path, config["teachers"])],
+        files=[prepared / "dataset", *files, *map(Path, config["teachers"] + config["average"])],
         keep=True,
     ) as done:
         if done is None:
@@ -241,8 +284,8 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
         teachers = [AutoModelForSequenceClassification.from_pretrained(t, dtype=torch.float32) for t in config["teachers"]]
         sized = data.map(lambda rows: {"length": [len(t) for t in rows["text"]]}, batched=True, keep_in_memory=True)
         sized = sized.select_columns(["text", "labels", "length"])
-        plain = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=0, strength=0)
-        noisy = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=config["noise"], strength=config["noise_strength"])
+        plain = NoisyCollator(tokenizer, max_tokens=config["max_tokens"])
+        noisy = NoisyCollator(tokenizer, max_tokens=config["max_tokens"], share=config["noise"], strength=config["noise_strength"], subword_dropout=config["subword_dropout"])  # fmt: skip
         if config["new_head"]:
             first = sized["train"].select(range(min(1024, len(sized["train"])))).to_list()
             start = [plain(first[i : i + 32]) for i in range(0, len(first), 32)]
@@ -259,10 +302,14 @@ def run(config: dict, base: str | Path, prepared: Path, out: Path) -> None:
 
         trainer = HeadTrainer(model, arguments, train_dataset=sized["train"], eval_dataset=sized["held"], data_collator=plain, compute_metrics=metrics,
                               train_collator=noisy, head_factor=config["head_factor"], layer_decay=config["layer_decay"], teachers=teachers)  # fmt: skip
-        trainer.train(resume_from_checkpoint=last_checkpoint(out / "run"))
+        if config["epochs"]:
+            trainer.train(resume_from_checkpoint=last_checkpoint(out / "run"))
+        if config["average"]:
+            average(trainer.model, config["average"])
         trainer.args.train_sampling_strategy = "random"  # grouping by length would reorder what is predicted
         predicted = trainer.predict(sized["held"])
         np.savez(out / "held.npz", logits=predicted.predictions.astype(np.float32), labels=predicted.label_ids)
         trainer.save_model(str(out / "checkpoint"))
         tokenizer.save_pretrained(str(out / "checkpoint"))
+        done["averaged"] = {c: minutes(Path(c)) for c in config["average"]}
         done.update({k.removeprefix("test_"): round(v, 4) for k, v in predicted.metrics.items() if "f1" in k or "ap" in k})

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from svcnorm import Classifier
+from svcnorm.bundle import locate
 from svcnorm.evaluation import evaluate
 from svcnorm.examples import Example
 from svcnorm.labels import LABELS, NAMES
@@ -206,6 +207,37 @@ def test_noise_reaches_the_share_of_the_texts_that_it_is_told(tiny_base, monkeyp
         turned[share] = int((batch["attention_mask"].sum(1) == 3).sum())
     assert (turned[0], turned[1]) == (0, 40)
     assert 8 < turned[0.5] < 32
+
+
+def test_subword_dropout_cuts_pieces_into_their_characters_and_changes_no_text():
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(locate(None) / "checkpoint")
+    rows = [{"text": text, "labels": [0.0]} for text in ("请问有什么可以帮你的吗", "尾号11是吗")]
+    seen = {}
+    for share in (0, 0.5, 1):
+        collator = train.NoisyCollator(tokenizer, max_tokens=32, subword_dropout=share)
+        seen[share] = [[t for t in row if t != tokenizer.pad_token_id] for row in collator(rows)["input_ids"].tolist()]
+        assert [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in seen[share]] == [r["text"] for r in rows]
+    assert seen[0] == tokenizer([r["text"] for r in rows])["input_ids"]
+    assert (
+        len(seen[0][0]) < len(seen[0.5][0]) < len(seen[1][0]) == 1 + 1 + 11 + 1
+    )  # marks at both ends, and the one that a word begins with
+    short = train.NoisyCollator(tokenizer, max_tokens=6, subword_dropout=1)(rows)
+    assert short["input_ids"].shape == (2, 6)
+    assert short["input_ids"][:, -1].tolist() == [ids[-1] for ids in seen[0]]
+
+
+def test_averaging_gives_the_mean_of_the_weights_and_refuses_another_architecture(tiny_base, tmp_path):
+    config = {"layers": 1, "pooling_layer": True, "new_head": True, "dropout": 0.0}
+    model, other = (train.load_model(tiny_base, config) for _ in range(2))
+    expected = (model.classifier.weight + other.classifier.weight) / 2
+    other.save_pretrained(tmp_path / "other")
+    train.average(model, [str(tmp_path / "other")])
+    np.testing.assert_allclose(model.classifier.weight.detach(), expected.detach(), atol=1e-6)
+    train.load_model(tiny_base, {**config, "layers": 2}).save_pretrained(tmp_path / "deeper")
+    with pytest.raises(SystemExit, match=r"deeper.*one start"):
+        train.average(model, [str(tmp_path / "deeper")])
 
 
 def test_a_hub_name_is_passed_on_to_from_pretrained(monkeypatch):
