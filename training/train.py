@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from datasets import load_from_disk
 from tokenizers import Regex, normalizers
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    DataCollatorWithPadding,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
     Trainer,
@@ -162,21 +162,19 @@ class NoisyCollator:
 
     def __init__(self, tokenizer, *, max_tokens: int, share: float = 0, strength: float = 0, subword_dropout: float = 0):
         self.tokenizer, self.max_tokens, self.share, self.strength = tokenizer, max_tokens, share, strength
-        self.subword_dropout, self.characters = subword_dropout, characters(tokenizer)
+        self.subword_dropout, self.characters = subword_dropout, characters(tokenizer) if subword_dropout else {}
+        self.pad = DataCollatorWithPadding(tokenizer)
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         texts = [
             noise.noise(r["text"], self.strength, seed=random.getrandbits(32)) if random.random() < self.share else r["text"] for r in rows
         ]
         encoded = [self.cut(ids) for ids in self.tokenizer(texts, return_token_type_ids=False, verbose=False)["input_ids"]]
-        ids = [torch.tensor(ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]]) for ids in encoded]
-        batch = {"input_ids": pad_sequence(ids, batch_first=True, padding_value=self.tokenizer.pad_token_id),
-                 "attention_mask": pad_sequence([torch.ones_like(i) for i in ids], batch_first=True)}  # fmt: skip
+        short = [ids if len(ids) <= self.max_tokens else [*ids[: self.max_tokens - 1], ids[-1]] for ids in encoded]
+        batch = self.pad([{"input_ids": ids} for ids in short])
         return {**batch, "labels": torch.tensor([r["labels"] for r in rows], dtype=torch.float32)}
 
     def cut(self, ids: list[int]) -> list[int]:
-        if not self.subword_dropout:
-            return ids
         return [c for i in ids for c in (self.characters[i] if i in self.characters and random.random() < self.subword_dropout else (i,))]
 
 

@@ -220,9 +220,8 @@ def test_subword_dropout_cuts_pieces_into_their_characters_and_changes_no_text()
         seen[share] = [[t for t in row if t != tokenizer.pad_token_id] for row in collator(rows)["input_ids"].tolist()]
         assert [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in seen[share]] == [r["text"] for r in rows]
     assert seen[0] == tokenizer([r["text"] for r in rows])["input_ids"]
-    assert (
-        len(seen[0][0]) < len(seen[0.5][0]) < len(seen[1][0]) == 1 + 1 + 11 + 1
-    )  # marks at both ends, and the one that a word begins with
+    cut = 1 + 1 + 11 + 1  # the characters, marks at both ends, and the one that a word begins with
+    assert len(seen[0][0]) < len(seen[0.5][0]) < len(seen[1][0]) == cut
     short = train.NoisyCollator(tokenizer, max_tokens=6, subword_dropout=1)(rows)
     assert short["input_ids"].shape == (2, 6)
     assert short["input_ids"][:, -1].tolist() == [ids[-1] for ids in seen[0]]
