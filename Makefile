@@ -48,7 +48,7 @@ selection: $(VENV)/.dev  ## docs/selection.md: what picking sentences to label i
 screenshots: $(VENV)/.dev  ## docs/report-wide.png, docs/report-phone.png: the report of the shipped model (needs Chromium)
 	$(BIN)/python -m scripts.screenshots
 
-speed: $(VENV)/.dev  ## docs/speed.md: beside transformers.pipeline and the machine's own rate (ten minutes, quiet machine)
+speed: $(VENV)/.dev  ## docs/speed.md (docs/speed-vnni.md on a processor with VNNI): beside transformers.pipeline and the machine's own rate (ten minutes, quiet machine)
 	$(BIN)/python -m benchmarks.speed
 
 bulk-figures: $(VENV)/.dev  ## docs/bulk-figures.md: long files beside short ones, rate and memory (a quarter of an hour)

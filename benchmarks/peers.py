@@ -398,10 +398,17 @@ def run(only: Sequence[str]) -> dict:
 
 
 def machine() -> dict:
-    cpu = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
-    )
-    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
+    """Processor, with the widest of its instruction sets that int8 and float products use, cores and Python."""
+    lines = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
+    facts = {key.strip(): value.strip() for key, value in lines}
+    flags = facts.get("flags", "").split()
+    wide = next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "")
+    vnni = "VNNI" if {"avx512_vnni", "avx_vnni"} & set(flags) else "no VNNI" if wide else ""
+    return {
+        "cpu": ", ".join(filter(None, [facts.get("model name", ""), wide, vnni])),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
 
 
 def table(found: dict) -> str:
