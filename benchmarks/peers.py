@@ -397,18 +397,18 @@ def run(only: Sequence[str]) -> dict:
     return {"format": 1, "machine": machine(), "sentences": len(sentences("gold")[0]), "trained": len(sentences("train")[0]), "peers": rows}
 
 
-def machine() -> dict:
-    """Processor, with the widest of its instruction sets that int8 and float products use, cores and Python."""
+def cpu() -> tuple[str, list[str]]:
+    """The processor's name, and of its instruction sets the widest that float products use and whether int8 has VNNI; both empty where unknown."""
     lines = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
     facts = {key.strip(): value.strip() for key, value in lines}
-    flags = facts.get("flags", "").split()
-    wide = next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "")
-    vnni = "VNNI" if {"avx512_vnni", "avx_vnni"} & set(flags) else "no VNNI" if wide else ""
-    return {
-        "cpu": ", ".join(filter(None, [facts.get("model name", ""), wide, vnni])),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    }
+    flags = set(facts.get("flags", "").split())
+    wide = next((name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), None)
+    return facts.get("model name", ""), [wide, "VNNI" if flags & {"avx512_vnni", "avx_vnni"} else "no VNNI"] if wide else []
+
+
+def machine() -> dict:
+    name, sets = cpu()
+    return {"cpu": ", ".join([name, *sets]), "cores": os.cpu_count(), "python": platform.python_version()}
 
 
 def table(found: dict) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers import Pipeline, machine
+from benchmarks.peers import Pipeline, cpu, machine
 from scripts.data_report import table
 from svcnorm.bundle import FILES, open_bundle, write_manifest
 from svcnorm.classifier import Classifier, ways
@@ -191,10 +191,12 @@ def run(number: int, repeats: int) -> dict:
     examples = random.Random(0).sample(list({e.text: e for e in gold}.values()), number)
     texts = [e.text for e in examples]
     float_bundle()
-    scorer = OnnxScorer(open_bundle())
+    bundle = open_bundle()
+    scorer = OnnxScorer(bundle)
     tokens = [len(e.ids) for e in scorer._tokenizer.encode_batch_fast(texts)]
     found: dict = {
         "format": 1,
+        "model": bundle.id,
         "sentences": number,
         "repeats": repeats,
         "tokens_mean": float(np.mean(tokens)),
@@ -212,7 +214,6 @@ def run(number: int, repeats: int) -> dict:
     }
     quality = {name: evaluate([p.labels for p in Classifier.load(model).predict_many((e.text for e in gold), split=False)], [e.labels for e in gold])
                for name, model in (("int8", None), ("float", WORK / "float"))}  # fmt: skip
-    found["model"] = open_bundle().id
     found["macro_f1"] = {name: e.macro_f1 for name, e in quality.items()}
     return {**found, "machine": machine()}
 
@@ -255,7 +256,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     args = parser.parse_args()
     found = run(args.sentences, args.repeats)
-    name = "speed-vnni" if found["machine"]["cpu"].endswith(", VNNI") else "speed"
+    name = "speed-vnni" if "VNNI" in cpu()[1] else "speed"
     (args.out / f"{name}.json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (args.out / f"{name}.md").write_text(render(found), encoding="utf-8")
     print(render(found))
